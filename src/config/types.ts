@@ -1,0 +1,130 @@
+/**
+ * The resolved configuration. Plain data: it travels as JSON from the primary to the workers and
+ * the engine. Every duration carries its unit in its name; every address is canonical text without
+ * brackets; nothing here is optional but what really may be absent.
+ */
+
+export const METHODS = ['round-robin', 'least-sessions', 'url-hash', 'source-hash', 'random-two'] as const;
+export const PORT_POLICIES = ['preserve', 'pool'] as const;
+export const LATCHINGS = ['off', 'same-ip', 'any'] as const;
+export const SESSION_ID_MODES = ['sealed', 'prefix', 'suffix'] as const;
+export const PACKET_PATHS = ['auto', 'offload', 'gso', 'mmsg'] as const;
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+export const MONITOR_KINDS = ['tcp', 'options', 'describe', 'none'] as const;
+
+export type Method = (typeof METHODS)[number];
+export type PortPolicy = (typeof PORT_POLICIES)[number];
+export type Latching = (typeof LATCHINGS)[number];
+export type SessionIdMode = (typeof SESSION_ID_MODES)[number];
+export type PacketPath = (typeof PACKET_PATHS)[number];
+export type LogLevel = (typeof LOG_LEVELS)[number];
+export type MonitorKind = (typeof MONITOR_KINDS)[number];
+
+/** `batchDelayUs` when the engine decides by itself. */
+export const BATCH_DELAY_AUTO = -1;
+
+/** An IP address of this machine and a port; port 0 lets the kernel choose. */
+export interface ListenAddress {
+  address: string;
+  port: number;
+}
+
+/** An address of this machine for media, and what peers are told instead of it (1:1 NAT). */
+export interface MediaAddress {
+  address: string;
+  advertised?: string;
+}
+
+export interface PortRange {
+  min: number;
+  max: number;
+}
+
+export interface MonitorConfig {
+  /** `none`: the service is taken as up; only failing connects and SETUPs count. */
+  kind: MonitorKind;
+  intervalMs: number;
+  timeoutMs: number;
+  /** Successes in a row that bring a service up. */
+  rise: number;
+  /** Failures in a row that take it down. */
+  fall: number;
+  /** Share of the interval, 0…1, by which each check is moved at random. */
+  jitter: number;
+  /** Path (and query) of the URL that `describe` asks for. */
+  path: string;
+  /** RTSP statuses that count as success for `options` and `describe`. */
+  expect: number[];
+}
+
+/** One RTSP server as written in the configuration; `host` may be a name. */
+export interface ServiceSpec {
+  name: string;
+  host: string;
+  port: number;
+  weight: number;
+  /** Sessions at a time over the whole appliance; 0 = no limit. */
+  maxSessions: number;
+  monitor: MonitorConfig;
+}
+
+/** The same with the address that the primary resolved at start: canonical IP text. */
+export interface ServiceConfig extends ServiceSpec {
+  ip: string;
+}
+
+export interface VserverOf<Service> {
+  name: string;
+  listen: ListenAddress[];
+  method: Method;
+  services: Service[];
+}
+
+export interface ConfigOf<Service> {
+  vservers: VserverOf<Service>[];
+  /** Empty: the address on which the peer is reached. */
+  mediaAddresses: MediaAddress[];
+  /** Inclusive; starts even, ends odd. */
+  mediaPorts: PortRange;
+  portPolicy: PortPolicy;
+  latching: Latching;
+  sessionId: SessionIdMode;
+  sessionKeyFile?: string;
+  /** A session ends when control and media have been silent this long. */
+  idleTimeoutMs: number;
+  /** A session ends when its client has been silent this long, whatever the server sends. */
+  clientTimeoutMs: number;
+  /** Connecting to a service. */
+  connectTimeoutMs: number;
+  /** Waiting for the reply of a service. */
+  replyTimeoutMs: number;
+  /** How long sessions may go on after SIGTERM. */
+  drainTimeoutMs: number;
+  /** How long a freed port pair must be silent. */
+  quarantineMs: number;
+  teardownOnDisconnect: boolean;
+  packetPath: PacketPath;
+  /** Microseconds, or BATCH_DELAY_AUTO. */
+  batchDelayUs: number;
+  workers: number;
+  engineThreads: number;
+  /** Pin each engine thread to a core of its own. */
+  pinThreads: boolean;
+  /** Rows of the session table per worker. */
+  maxSessions: number;
+  /** Rows of the stream table per worker. */
+  maxStreams: number;
+  /** Bytes asked for each media socket. */
+  receiveBuffer: number;
+  /** TCP address of the admin API, beside the unix socket STATE_DIR/admin.sock. */
+  admin?: ListenAddress;
+  stateDir: string;
+  logLevel: LogLevel;
+}
+
+export type VserverSpec = VserverOf<ServiceSpec>;
+export type VserverConfig = VserverOf<ServiceConfig>;
+/** What `loadConfig` gives: complete but for the addresses of services named by host. */
+export type ConfigSpec = ConfigOf<ServiceSpec>;
+/** What every process works with. */
+export type Config = ConfigOf<ServiceConfig>;
