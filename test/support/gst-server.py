@@ -1,0 +1,105 @@
+"""A gst-rtsp-server for tests. Plays --file on /test (and /test2), takes ANNOUNCE/RECORD on /record.
+
+Writes one JSON object per line on stdout: {"event": "ready"}, then {"event": "recorded", "video": N, "audio": N}
+(running totals, whenever they grew) for publishers.
+"""
+import argparse
+import json
+import sys
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
+
+PLAY = (
+    "( filesrc location={file} ! qtdemux name=d "
+    "d. ! queue ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=1 "
+    "d. ! queue ! aacparse ! rtpmp4gpay name=pay1 pt=97 )"
+)
+RECORD = (
+    "( rtph264depay name=depay0 ! h264parse ! video/x-h264,alignment=au ! fakesink name=video signal-handoffs=true sync=false "
+    "rtpmp4gdepay name=depay1 ! fakesink name=audio signal-handoffs=true sync=false )"
+)
+
+recorded = {"video": 0, "audio": 0}
+
+
+def say(**event):
+    print(json.dumps(event), flush=True)
+
+
+def count(_sink, _buffer, _pad, kind):
+    recorded[kind] += 1
+
+
+def on_record_media(_factory, media):
+    element = media.get_element()
+    for kind in recorded:
+        element.get_by_name(kind).connect("handoff", count, kind)
+
+
+def factory(launch):
+    made = GstRtspServer.RTSPMediaFactory()
+    made.set_launch(launch)
+    return made
+
+
+def digest_auth(user, password):
+    """Protects every mount with Digest (RFC 2617); anonymous clients get 401."""
+    auth = GstRtspServer.RTSPAuth()
+    auth.set_supported_methods(2)
+    token = GstRtspServer.RTSPToken()
+    token.set_string("media.factory.role", "viewer")
+    auth.add_digest(user, password, token)
+    return auth
+
+
+def allow_viewer(mount):
+    permissions = GstRtspServer.RTSPPermissions()
+    permissions.add_role("viewer")
+    permissions.add_permission_for_role("viewer", "media.factory.access", True)
+    permissions.add_permission_for_role("viewer", "media.factory.construct", True)
+    mount.set_permissions(permissions)
+
+
+def report(last):
+    if recorded != last:
+        last.update(recorded)
+        say(event="recorded", **recorded)
+    return True
+
+
+def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("--address", default="0.0.0.0")
+    options.add_argument("--port", default="8554")
+    options.add_argument("--file", required=True)
+    options.add_argument("--digest", metavar="USER:PASSWORD")
+    options = options.parse_args()
+
+    Gst.init(None)
+    server = GstRtspServer.RTSPServer()
+    server.set_address(options.address)
+    server.set_service(options.port)
+    server.set_backlog(128)
+    mounts = {"/test": factory(PLAY.format(file=options.file)), "/test2": factory(PLAY.format(file=options.file))}
+    mounts["/record"] = factory(RECORD)
+    mounts["/record"].set_transport_mode(GstRtspServer.RTSPTransportMode.RECORD)
+    mounts["/record"].connect("media-configure", on_record_media)
+    if options.digest:
+        server.set_auth(digest_auth(*options.digest.split(":", 1)))
+        for mount in mounts.values():
+            allow_viewer(mount)
+    for path, mount in mounts.items():
+        server.get_mount_points().add_factory(path, mount)
+    if not server.attach(None):
+        sys.exit(f"cannot listen on {options.address}:{options.port}")
+    say(event="ready")
+    GLib.timeout_add_seconds(2, lambda: (server.get_session_pool().cleanup(), True)[1])
+    GLib.timeout_add(100, report, {})
+    GLib.MainLoop().run()
+
+
+main()
