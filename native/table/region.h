@@ -1,0 +1,88 @@
+// The region as C++ sees it: sizing, initialisation, and range-checked access.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "table/region_layout.h"
+#include "table/ring.h"
+
+namespace penstock::table {
+
+inline constexpr uint32_t kMinRingSlots = 8;  // fewer would break the 64-byte stride of event rings
+inline constexpr uint32_t kMaxRingSlots = 1u << 16;
+inline constexpr uint32_t kMaxRowsPerWorker = 1u << 20;
+inline constexpr uint64_t kMaxRegionBytes = 4ull << 30;
+
+struct RegionSpec {
+  uint32_t workers = 1;
+  uint32_t engine_threads = 1;
+  uint32_t services = 1;
+  uint32_t sessions_per_worker = 1;
+  uint32_t streams_per_worker = 1;
+  uint32_t ring_slots = kMinRingSlots;  // a power of two
+  uint32_t quarantine_ms = 0;
+};
+
+// Fills every field of a header: counts, part offsets (each a multiple of 64) and the size.
+// Throws std::out_of_range that names the field and the accepted values.
+RegionHeader PlanRegion(const RegionSpec& spec);
+
+// Writes the header into a zeroed mapping of at least `plan.size` bytes.
+// The magic goes last, so that a half-written region is never taken for a whole one.
+void InitialiseRegion(void* base, const RegionHeader& plan);
+
+// A view of a mapped region; owns nothing, copies freely. The geometry is copied at
+// construction: a header that is damaged later cannot lead any access out of the mapping.
+// Any index out of range gives nullptr (or an empty span), never a wrong row.
+class Region {
+ public:
+  // Throws std::invalid_argument where the mapping is not a region of this layout version.
+  Region(void* base, size_t bytes);
+
+  const RegionHeader& geometry() const { return plan_; }
+  uint32_t workers() const { return plan_.workers; }
+  uint32_t engine_threads() const { return plan_.engine_threads; }
+  uint32_t services() const { return plan_.services; }
+  uint32_t sessions() const { return plan_.workers * plan_.sessions_per_worker; }
+  uint32_t streams() const { return plan_.workers * plan_.streams_per_worker; }
+  uint32_t quarantine_ms() const;  // live: the primary may change it
+
+  // Whose slice a stream is in, and which engine thread relays it. `stream` must be in range.
+  uint32_t WorkerOfStream(uint32_t stream) const { return stream / plan_.streams_per_worker; }
+  uint32_t ThreadOfStream(uint32_t stream) const { return stream % plan_.engine_threads; }
+
+  RegionHeader* header() const { return At<RegionHeader>(0); }  // live
+  ProcessSlot* Process(uint32_t slot) const;                    // 0 primary, 1 engine, 2+i worker i
+  ServiceCell* Service(uint32_t service) const;
+  LoadCell* Load(uint32_t service, uint32_t worker) const;
+  SessionEntry* Session(uint32_t session) const;
+  StreamEntry* Stream(uint32_t stream) const;
+  std::span<uint32_t> Index(uint32_t worker) const;     // the hash index of a session slice
+  std::span<uint64_t> Counters(uint32_t thread) const;  // kCounterCount cells; writer: that engine thread
+
+  // Throw std::out_of_range; taken once at start, never per packet.
+  CommandRing Commands(uint32_t worker, uint32_t thread) const;
+  EventRing Events(uint32_t worker, uint32_t thread) const;
+
+ private:
+  template <typename T>
+  T* At(uint64_t offset) const {
+    return reinterpret_cast<T*>(base_ + offset);
+  }
+  template <typename T>
+  T* Row(uint64_t part, uint64_t index, uint64_t count) const {
+    return index < count ? At<T>(part + index * sizeof(T)) : nullptr;
+  }
+  template <typename Slot>
+  Ring<Slot> RingAt(uint64_t part, uint32_t worker, uint32_t thread) const;
+
+  std::byte* base_;
+  RegionHeader plan_;
+};
+
+// Bytes of one engine thread's counter block, a multiple of 64.
+size_t CounterBlockBytes();
+
+}  // namespace penstock::table
