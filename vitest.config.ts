@@ -6,7 +6,12 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['test/unit/**/*.test.ts', 'test/rtsp/**/*.test.ts', 'test/arch/**/*.test.ts', 'test/fuzz/**/*.test.ts'],
+          include: [
+            'test/unit/**/*.test.ts',
+            'test/rtsp/**/*.test.ts',
+            'test/arch/**/*.test.ts',
+            'test/fuzz/**/*.test.ts',
+          ],
           pool: 'forks',
         },
       },

@@ -1,8 +1,8 @@
 import { type ChildProcess, execFileSync, fork, type SpawnOptions, spawn } from 'node:child_process';
+import type { Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import type { Socket as UdpSocket } from 'node:dgram';
 import { fileURLToPath } from 'node:url';
 
 const PREFIX = 'penstock';
@@ -91,7 +91,7 @@ export class Namespace {
     return spawn('ip', ['netns', 'exec', this.name, command, ...args], options);
   }
 
-  /** A TCP connection made inside the namespace, usable in this process. It is paused: no byte is lost before you read. */
+  /** A TCP connection made inside the namespace, usable in this process. No byte is lost before you listen for it. */
   async connect(host: string, port: number, localAddress?: string): Promise<Socket> {
     return (await this.#request({ op: 'connect', host, port, localAddress })) as Socket;
   }

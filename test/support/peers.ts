@@ -1,0 +1,145 @@
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { testMedia } from './media.js';
+import type { Namespace } from './netns.js';
+import { eventually, Program } from './program.js';
+
+/** Real RTSP servers and players as child processes in a namespace. */
+
+const PYTHON = '/usr/bin/python3'; // Debian's own: the one that has gi
+const script = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+
+export type Transport = 'udp' | 'tcp';
+
+/** What a player showed: video frames within the first `seconds` of media time. */
+export interface Played {
+  frames: number;
+  error?: string;
+}
+
+export interface PlayOptions {
+  transport: Transport;
+  /** Media time, not wall-clock time: a loaded machine shows the same frames later. */
+  seconds: number;
+}
+
+function start(name: string, namespace: Namespace, command: string, args: string[]): Program {
+  return new Program(name, namespace.spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] }));
+}
+
+// ---------------------------------------------------------------- servers
+
+export interface RtspServer {
+  /** Ends it at once, as a crash would. */
+  kill(): Promise<void>;
+}
+
+export interface GstServer extends RtspServer {
+  /** Access units a publisher has delivered on /record so far. */
+  recorded(): { video: number; audio: number };
+}
+
+interface GstEvent {
+  event: 'ready' | 'recorded';
+  video: number;
+  audio: number;
+}
+
+function gstEvents(program: Program): GstEvent[] {
+  const lines = program.stdout.split('\n').filter((line) => line.endsWith('}'));
+  return lines.map((line) => JSON.parse(line) as GstEvent);
+}
+
+export interface GstServerOptions {
+  address?: string;
+  port?: number;
+  /** `user:password`; every mount then asks for Digest. */
+  digest?: string;
+  file?: string;
+}
+
+/** gst-rtsp-server: plays /test and /test2, takes ANNOUNCE/RECORD on /record. Default port 8554. */
+export async function startGstServer(namespace: Namespace, options: GstServerOptions = {}): Promise<GstServer> {
+  const { address = '0.0.0.0', port = 8554, digest, file = testMedia() } = options;
+  const args = [script('gst-server.py'), '--address', address, '--port', String(port), '--file', file];
+  const program = start('gst-rtsp-server', namespace, PYTHON, [...args, ...(digest ? ['--digest', digest] : [])]);
+  await program.until('ready', () => gstEvents(program).find(({ event }) => event === 'ready'));
+  return {
+    recorded() {
+      const last = gstEvents(program).findLast(({ event }) => event === 'recorded');
+      return { video: last?.video ?? 0, audio: last?.audio ?? 0 };
+    },
+    async kill() {
+      await program.stop('SIGKILL');
+    },
+  };
+}
+
+/** VLC's RTSP server (UDP only): the test file in a loop on /vlc. It refuses to run as root, so it runs as nobody. */
+export async function startVlcServer(namespace: Namespace, options: { port?: number } = {}): Promise<RtspServer> {
+  const { port = 8554 } = options;
+  const home = mkdtempSync(join(tmpdir(), 'penstock-vlc-'));
+  chmodSync(home, 0o777);
+  const sout = `#rtp{sdp=rtsp://:${port}/vlc}`;
+  const vlc = ['cvlc', '-I', 'dummy', '--no-dbus', testMedia(), '--loop', '--sout', sout, '--sout-keep'];
+  const program = start('vlc', namespace, 'runuser', ['-u', 'nobody', '--', 'env', `HOME=${home}`, ...vlc]);
+  await eventually('vlc listens', async () => {
+    if (!program.running) await program.success();
+    return namespace.exec('ss', ['-Htln', `sport = :${port}`]).trim() || undefined;
+  });
+  return {
+    async kill() {
+      // runuser waits for its child: a signal to it alone would leave vlc behind.
+      for (const pid of namespace
+        .exec('pgrep', ['-P', String(program.pid)])
+        .split('\n')
+        .filter(Boolean)) {
+        process.kill(Number(pid), 'SIGKILL');
+      }
+      await program.exited;
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+}
+
+// ---------------------------------------------------------------- players
+
+/** ffmpeg, no decoding: counts the video packets (one per frame) it could demux. */
+export async function playFfmpeg(namespace: Namespace, url: string, options: PlayOptions): Promise<Played> {
+  const input = ['-rtsp_transport', options.transport, '-i', url];
+  const output = ['-t', String(options.seconds), '-c', 'copy', '-f', 'framecrc', '-'];
+  const program = start('ffmpeg', namespace, 'ffmpeg', ['-nostdin', '-v', 'error', ...input, ...output]);
+  const { code } = await program.exited;
+  // framecrc: "#media_type 0: video" names the stream, then one line "STREAM, dts, pts, …" per packet.
+  const video = /^#media_type (\d+): video$/m.exec(program.stdout)?.[1];
+  const frames = program.stdout.split('\n').filter((line) => video && line.startsWith(`${video},`)).length;
+  return code === 0 ? { frames } : { frames, error: program.stderr.trim() || `exit ${code}` };
+}
+
+/** GStreamer's rtspsrc: counts the access units after depayloading. Several URLs play at once in one process. */
+export async function playGst(namespace: Namespace, urls: string[], options: PlayOptions): Promise<Played[]> {
+  const flags = ['--protocols', options.transport, '--seconds', String(options.seconds)];
+  const program = start('rtspsrc', namespace, PYTHON, [script('gst-client.py'), ...flags, ...urls]);
+  await program.success();
+  const results = JSON.parse(program.stdout) as { frames: number; error: string | null }[];
+  return results.map(({ frames, error }) => (error === null ? { frames } : { frames, error }));
+}
+
+/** mpv: decodes, and counts the frames that reach its filter chain (one showinfo line each). */
+export async function playMpv(namespace: Namespace, url: string, options: PlayOptions): Promise<Played> {
+  const quiet = ['--no-config', '--vo=null', '--ao=null', '--msg-level=all=error,ffmpeg=v'];
+  const what = [`--rtsp-transport=${options.transport}`, `--length=${options.seconds}`, '--vf=lavfi=[showinfo]', url];
+  const program = start('mpv', namespace, 'mpv', [...quiet, ...what]);
+  const { code } = await program.exited;
+  const frames = program.stdout.match(/showinfo_0: n: *\d+ /g)?.length ?? 0;
+  return code === 0 ? { frames } : { frames, error: program.stderr.trim() || `exit ${code}` };
+}
+
+/** ffmpeg publishes (ANNOUNCE, RECORD) the first `seconds` of the test file in real time. */
+export async function publishFfmpeg(namespace: Namespace, url: string, options: PlayOptions): Promise<void> {
+  const input = ['-re', '-t', String(options.seconds), '-i', testMedia(), '-c', 'copy'];
+  const output = ['-f', 'rtsp', '-rtsp_transport', options.transport, url];
+  await start('ffmpeg publisher', namespace, 'ffmpeg', ['-nostdin', '-v', 'error', ...input, ...output]).success();
+}
