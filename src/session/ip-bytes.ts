@@ -1,0 +1,79 @@
+import { isIPv4, isIPv6 } from 'node:net';
+
+/** An IP address as it lies in memory: 4 bytes for IPv4, 16 for IPv6, network order. */
+export interface IpBytes {
+  family: 4 | 6;
+  bytes: Uint8Array;
+}
+
+const V6_GROUPS = 8;
+
+/**
+ * Reads a numeric address; undefined for anything else, host names included.
+ * An IPv6 zone (`%eth0`) is dropped: it names an interface of this machine, not an address.
+ */
+export function parseIp(text: string): IpBytes | undefined {
+  if (isIPv4(text)) return { family: 4, bytes: Uint8Array.from(text.split('.'), Number) };
+  const zone = text.indexOf('%');
+  const bare = zone < 0 ? text : text.slice(0, zone);
+  return isIPv6(bare) ? { family: 6, bytes: parseV6(bare) } : undefined;
+}
+
+/** The canonical text: dotted IPv4, or RFC 5952 IPv6 with IPv4-mapped addresses written `::ffff:a.b.c.d`. */
+export function formatIp(ip: IpBytes): string {
+  return ip.family === 4 ? ip.bytes.join('.') : formatV6(ip.bytes);
+}
+
+/** The canonical text of an address, or undefined where it is none. */
+export function canonicalIp(text: string): string | undefined {
+  const ip = parseIp(text);
+  return ip === undefined ? undefined : formatIp(ip);
+}
+
+function parseV6(text: string): Uint8Array {
+  const [head = '', tail] = dottedTailAsGroups(text).split('::');
+  const front = groupsOf(head);
+  const back = tail === undefined ? [] : groupsOf(tail);
+  const groups = [...front, ...new Array<number>(V6_GROUPS - front.length - back.length).fill(0), ...back];
+  return Uint8Array.from(groups.flatMap((group) => [group >> 8, group & 255]));
+}
+
+function groupsOf(text: string): number[] {
+  return text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16));
+}
+
+function dottedTailAsGroups(text: string): string {
+  const start = text.lastIndexOf(':') + 1;
+  const last = text.slice(start);
+  if (!isIPv4(last)) return text;
+  const [a = 0, b = 0, c = 0, d = 0] = last.split('.').map(Number);
+  return `${text.slice(0, start)}${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
+}
+
+function formatV6(bytes: Uint8Array): string {
+  if (isMapped(bytes)) return `::ffff:${bytes.slice(12).join('.')}`;
+  const groups: number[] = [];
+  for (let i = 0; i < V6_GROUPS; i++) groups.push(((bytes[2 * i] ?? 0) << 8) | (bytes[2 * i + 1] ?? 0));
+  const { start, length } = longestZeroRun(groups);
+  if (length < 2) return hexGroups(groups);
+  return `${hexGroups(groups.slice(0, start))}::${hexGroups(groups.slice(start + length))}`;
+}
+
+function isMapped(bytes: Uint8Array): boolean {
+  return bytes[10] === 255 && bytes[11] === 255 && bytes.subarray(0, 10).every((byte) => byte === 0);
+}
+
+function hexGroups(groups: number[]): string {
+  return groups.map((group) => group.toString(16)).join(':');
+}
+
+function longestZeroRun(groups: number[]): { start: number; length: number } {
+  let best = { start: 0, length: 0 };
+  let start = 0;
+  for (let i = 0; i <= groups.length; i++) {
+    if (groups[i] === 0) continue;
+    if (i - start > best.length) best = { start, length: i - start };
+    start = i + 1;
+  }
+  return best;
+}
