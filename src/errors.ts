@@ -23,6 +23,7 @@ export const ERRORS = {
   PENSTOCK_ERR_TRANSPORT: { rtsp: 461, about: 'no alternative of the Transport header can be served' },
   PENSTOCK_ERR_BAD_TRANSPORT: { rtsp: 400, about: 'the Transport header cannot be read' },
   PENSTOCK_ERR_PORTS_EXHAUSTED: { rtsp: 453, about: 'no media port pair is free' },
+  PENSTOCK_ERR_MEDIA_ADDRESS: { rtsp: 500, about: 'a media address is not an address of this machine' },
   PENSTOCK_ERR_TABLE_FULL: { rtsp: 453, about: 'the session table has no free row' },
   PENSTOCK_ERR_SESSION_ID_TOO_LONG: { rtsp: 502, about: 'the server issued a Session id longer than a row can hold' },
   PENSTOCK_ERR_URL_TOO_LONG: { rtsp: 414, about: 'a control URL is longer than a row can hold' },
