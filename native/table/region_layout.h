@@ -97,6 +97,7 @@ struct alignas(64) LoadCell {  // [service][worker]; writer: that worker
   uint32_t refused_setups;
   uint64_t sessions_total;
   uint64_t requests_total;
+  double turns;  // what this worker gave of the service's turns, each 1 / weight; the balancers add it up over workers
 };
 
 // ---------------------------------------------------------------- sessions

@@ -81,7 +81,7 @@ export interface Layout {
   >;
   readonly service: Offsets<'state' | 'weight' | 'maxSessions' | 'changes' | 'changedMs'>;
   readonly load: Offsets<
-    'sessions' | 'pending' | 'connectFailures' | 'refusedSetups' | 'sessionsTotal' | 'requestsTotal'
+    'sessions' | 'pending' | 'connectFailures' | 'refusedSetups' | 'sessionsTotal' | 'requestsTotal' | 'turns'
   >;
   readonly session: Offsets<
     | 'sequence'
