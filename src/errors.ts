@@ -50,12 +50,12 @@ export class PenstockError extends Error {
   }
 
   get rtspStatus(): number | undefined {
-    const entry: { rtsp?: number } = ERRORS[this.code];
+    const entry: { about: string; rtsp?: number } = ERRORS[this.code];
     return entry.rtsp;
   }
 
   get exitStatus(): number | undefined {
-    const entry: { exit?: number } = ERRORS[this.code];
+    const entry: { about: string; exit?: number } = ERRORS[this.code];
     return entry.exit;
   }
 }

@@ -1,0 +1,70 @@
+import { isIP, isIPv4, SocketAddress } from 'node:net';
+import type { ListenAddress, MediaAddress } from './types.js';
+
+export const RTSP_PORT = 554;
+const MAX_PORT = 65535;
+const MAX_HOST = 253;
+const HOST_NAME = /^(?=.*[a-z_])[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?$/i;
+
+/** Text that is no value of its type; the message says why and follows "got …". */
+export class ValueError extends Error {}
+
+/**
+ * One text for one address, as the kernel prints it: IPv6 lower case and shortened, IPv4 in IPv6 as
+ * plain IPv4. A zone (`%eth0`) stays. Throws ValueError for anything but an IP literal.
+ */
+export function canonicalIp(text: string): string {
+  const bare = /^\[(.*)\]$/.exec(text)?.[1] ?? text;
+  if (isIP(bare) === 0) throw new ValueError('not an IP address');
+  if (isIPv4(bare)) return bare;
+  const [address = '', zone] = bare.split('%', 2);
+  const canonical = new SocketAddress({ address, family: 'ipv6' }).address;
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(canonical)?.[1];
+  return mapped ?? (zone === undefined ? canonical : `${canonical}%${zone}`);
+}
+
+/** `ADDR:PORT` for people and logs: IPv6 in brackets. */
+export function formatAddress(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** `[rtsp://]ADDR[:PORT]`; no address or `*` is every IPv4 address, `[::]` every IPv6 one. */
+export function parseListen(text: string, defaultPort: number | undefined = RTSP_PORT): ListenAddress {
+  const { host, port } = splitHostPort(stripScheme(text), defaultPort, 0);
+  if (host === '' || host === '*') return { address: '0.0.0.0', port };
+  if (host === 'localhost') return { address: '127.0.0.1', port };
+  return { address: canonicalIp(host), port };
+}
+
+/** `HOST[:PORT]` of a service: a name or an IP literal. */
+export function parseHostPort(text: string): { host: string; port: number } {
+  const { host, port } = splitHostPort(stripScheme(text), RTSP_PORT, 1);
+  if (isIP(host) !== 0) return { host: canonicalIp(host), port };
+  if (host.length > MAX_HOST || !HOST_NAME.test(host)) throw new ValueError('not a host name or IP address');
+  return { host: host.toLowerCase(), port };
+}
+
+/** `ADDR[=ADVERTISED]` */
+export function parseMediaAddress(text: string): MediaAddress {
+  const [address = '', advertised] = text.split('=', 2);
+  if (advertised === undefined) return { address: canonicalIp(address) };
+  return { address: canonicalIp(address), advertised: canonicalIp(advertised) };
+}
+
+function stripScheme(text: string): string {
+  const rest = text.replace(/^rtsp:\/\//i, '').replace(/\/$/, '');
+  if (rest.includes('://')) throw new ValueError('the scheme is not rtsp');
+  if (rest.includes('/')) throw new ValueError('an address has no path');
+  return rest;
+}
+
+function splitHostPort(text: string, defaultPort: number | undefined, minPort: number): { host: string; port: number } {
+  const match = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(\d+))?$/.exec(text);
+  if (match === null) {
+    throw new ValueError(isIP(text) === 6 ? 'an IPv6 address stands in brackets' : 'not ADDRESS:PORT');
+  }
+  const port = match[3] === undefined ? defaultPort : Number(match[3]);
+  if (port === undefined) throw new ValueError('the port is missing');
+  if (port < minPort || port > MAX_PORT) throw new ValueError(`a port is ${minPort} to ${MAX_PORT}`);
+  return { host: match[1] ?? match[2] ?? '', port };
+}

@@ -1,0 +1,229 @@
+/** Puts the configuration together: flag, environment, file, default, in this order. */
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { PenstockError } from '../errors.js';
+import { Faults, type Locate } from './faults.js';
+import { nearest } from './nearest.js';
+import { parseShape, refuseUnknown } from './parse.js';
+import { envName, OPTIONS, type Option, type OptionKey, type Values } from './schema.js';
+import type { ConfigSpec, MonitorConfig } from './types.js';
+import { checkVservers, completeVserver, type ParsedVserver, parseServices, parseVservers, place } from './vservers.js';
+import { readYaml } from './yaml-file.js';
+
+export interface Sources {
+  /** By option name in kebab case; lists as arrays of text, switches as booleans. */
+  flags: Readonly<Record<string, unknown>>;
+  env: Readonly<Record<string, string | undefined>>;
+  /** What relative paths of flags and environment are relative to. */
+  cwd?: string;
+}
+
+export interface Loaded {
+  config: ConfigSpec;
+  /** Things that work but deserve a line in the log. */
+  warnings: string[];
+}
+
+type OptionValues = Values<typeof OPTIONS>;
+/** Option values of one place, and where that place is. */
+interface Layer {
+  values: OptionValues;
+  raw: Readonly<Record<string, unknown>>;
+  locate: Locate;
+}
+
+/** Reads everything and checks it. Throws PENSTOCK_ERR_CONFIG whose message has one line per fault. */
+export function loadConfig(sources: Sources): Loaded {
+  const faults = new Faults();
+  const { layers, file } = readLayers(sources, faults);
+  const vservers = readVservers(layers, file, faults);
+  checkVservers(vservers, faults);
+  faults.throwIfAny();
+  const values = merge(layers);
+  const config = complete(values, vservers);
+  return { config, warnings: [...configWarnings(config), ...strangeEnvironment(sources.env)] };
+}
+
+/** Some options without the rest: what a command needs that only talks to a running appliance. */
+export function loadOptions<K extends OptionKey>(sources: Sources, keys: readonly K[]): Pick<OptionValues, K> {
+  const faults = new Faults();
+  const { layers } = readLayers(sources, faults);
+  faults.throwIfAny();
+  const values = merge(layers);
+  return Object.fromEntries(keys.map((key) => [key, values[key]])) as Pick<OptionValues, K>;
+}
+
+/** What an operator should know about a configuration that is valid. */
+export function configWarnings(config: ConfigSpec): string[] {
+  const warnings: string[] = [];
+  if (config.latching === 'any') {
+    warnings.push('latching "any" lets any host that finds a media port inject media or take the place of a peer');
+  }
+  const admin = config.admin?.address;
+  if (admin !== undefined && admin !== '::1' && !admin.startsWith('127.')) {
+    warnings.push(`admin ${admin} can be reached from other machines and knows no passwords`);
+  }
+  return warnings;
+}
+
+function readLayers(sources: Sources, faults: Faults): { layers: Layer[]; file: Layer | undefined } {
+  const cwd = sources.cwd ?? process.cwd();
+  const flags = readLayer(sources.flags, (path) => `--${path[0]}`, cwd, faults);
+  const env = readLayer(readEnvironment(sources.env), (path) => envName(String(path[0])), cwd, faults);
+  const name = flags.values.config ?? env.values.config;
+  const file = name === undefined ? undefined : readFile(name, cwd, faults);
+  return { layers: file === undefined ? [flags, env] : [flags, env, file], file };
+}
+
+function readLayer(raw: Readonly<Record<string, unknown>>, locate: Locate, base: string, faults: Faults): Layer {
+  const values: Record<string, unknown> = parseShape(OPTIONS, raw, [], locate, faults);
+  for (const [key, option] of Object.entries(OPTIONS as Record<string, Option<unknown>>)) {
+    if (option.path === true && typeof values[key] === 'string') values[key] = resolve(base, values[key]);
+  }
+  return { values: values as OptionValues, raw, locate };
+}
+
+function readEnvironment(env: Sources['env']): Record<string, unknown> {
+  const raw: Record<string, unknown> = {};
+  for (const [key, option] of Object.entries(OPTIONS as Record<string, Option<unknown>>)) {
+    const text = env[envName(key)];
+    // An empty variable is how shells and unit files say "not set".
+    if (text === undefined || text === '') continue;
+    raw[key] = option.list ? text.split(',').map((part) => part.trim()) : text;
+  }
+  return raw;
+}
+
+function readFile(name: string, cwd: string, faults: Faults): Layer {
+  const path = resolve(cwd, name);
+  const { raw, locate } = readYaml(name, readText(path, name), faults);
+  refuseUnknown(raw, fileKeys(), [], locate, faults);
+  return readLayer(raw, locate, dirname(path), faults);
+}
+
+function readText(path: string, name: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new PenstockError('PENSTOCK_ERR_CONFIG', `${name}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** Keys that may stand at the top of a file. */
+export function fileKeys(): string[] {
+  const entries = Object.entries(OPTIONS as Record<string, Option<unknown>>);
+  return [...entries.filter(([, option]) => option.notInFile !== true).map(([key]) => key), 'vservers'];
+}
+
+/** `vservers:` of the file, unless the command line or the environment describes the vserver `default`. */
+function readVservers(layers: readonly Layer[], file: Layer | undefined, faults: Faults): ParsedVserver[] {
+  const listed = file?.raw.vservers === undefined ? [] : parseVservers(file.raw.vservers, file.locate, faults);
+  const direct = layers.filter((layer) => layer.raw.listen !== undefined || layer.raw.server !== undefined);
+  if (file?.raw.vservers === undefined) return [defaultVserver(layers, faults)];
+  for (const key of ['listen', 'server']) {
+    if (file.raw[key] !== undefined) faults.add(file.locate([key]), 'cannot stand beside "vservers"; write it there');
+  }
+  const above = direct.filter((layer) => layer !== file);
+  return above.length === 0 ? listed : [defaultVserver(above, faults)];
+}
+
+function defaultVserver(layers: readonly Layer[], faults: Faults): ParsedVserver {
+  const servers = layers.find((layer) => layer.raw.server !== undefined);
+  const listen = layers.find((layer) => layer.raw.listen !== undefined);
+  const raw = servers?.raw.server;
+  const list = raw === undefined || Array.isArray(raw) ? raw : [raw];
+  return {
+    where: '--server or "vservers"',
+    name: 'default',
+    listen:
+      listen === undefined
+        ? place(standardOf('listen') ?? [], ['listen'], () => 'the default of listen')
+        : place(listen.values.listen ?? [], ['listen'], listen.locate),
+    services: servers === undefined ? [] : parseServices(list, ['server'], servers.locate, faults),
+    hasServices: Array.isArray(list) && list.length > 0,
+  };
+}
+
+function merge(layers: readonly Layer[]): OptionValues {
+  const entries = (Object.keys(OPTIONS) as OptionKey[]).map((key) => {
+    const layer = layers.find(({ values }) => values[key] !== undefined);
+    return [key, layer === undefined ? standardOf(key) : layer.values[key]];
+  });
+  return Object.fromEntries(entries) as OptionValues;
+}
+
+/** The default of an option, read by the same parser as any other value. */
+function standardOf<K extends OptionKey>(key: K): OptionValues[K] {
+  const { standard }: Option<unknown> = OPTIONS[key];
+  const raw = typeof standard === 'function' ? standard() : standard;
+  if (raw === undefined) return undefined as OptionValues[K];
+  const faults = new Faults();
+  const values: OptionValues = parseShape(OPTIONS, { [key]: raw }, [], () => `default of ${key}`, faults);
+  faults.throwIfAny();
+  return values[key];
+}
+
+function complete(values: OptionValues, vservers: readonly ParsedVserver[]): ConfigSpec {
+  const inherited = { method: need(values.method), monitor: monitorDefaults(values) };
+  const keyFile = values['session-key-file'];
+  return {
+    vservers: vservers.map((vserver) => completeVserver(vserver, inherited)),
+    mediaAddresses: (values['media-address'] ?? []).map(need),
+    mediaPorts: need(values['media-ports']),
+    portPolicy: need(values['port-policy']),
+    latching: need(values.latching),
+    sessionId: need(values['session-id']),
+    ...(keyFile === undefined ? {} : { sessionKeyFile: keyFile }),
+    idleTimeoutMs: need(values['idle-timeout']),
+    clientTimeoutMs: need(values['client-timeout']),
+    connectTimeoutMs: need(values['connect-timeout']),
+    replyTimeoutMs: need(values['reply-timeout']),
+    drainTimeoutMs: need(values['drain-timeout']),
+    quarantineMs: need(values.quarantine),
+    teardownOnDisconnect: need(values['teardown-on-disconnect']),
+    packetPath: need(values['packet-path']),
+    batchDelayUs: need(values['batch-delay']),
+    workers: need(values.workers),
+    engineThreads: need(values['engine-threads']),
+    pinThreads: need(values['pin-threads']),
+    maxSessions: need(values['max-sessions']),
+    maxStreams: need(values['max-streams']),
+    receiveBuffer: need(values['receive-buffer']),
+    ...(values.admin === undefined ? {} : { admin: values.admin }),
+    stateDir: need(values['state-dir']),
+    logLevel: need(values['log-level']),
+  };
+}
+
+function monitorDefaults(values: OptionValues): MonitorConfig {
+  return {
+    kind: need(values.monitor),
+    intervalMs: need(values['monitor-interval']),
+    timeoutMs: need(values['monitor-timeout']),
+    rise: need(values['monitor-rise']),
+    fall: need(values['monitor-fall']),
+    jitter: need(values['monitor-jitter']),
+    path: need(values['monitor-path']),
+    expect: need(values['monitor-expect']),
+  };
+}
+
+/** A value that has a default and so is always there once the faults were thrown. */
+function need<T>(value: T | undefined): T {
+  if (value === undefined) throw new TypeError('an option without a default was taken as one with a default');
+  return value;
+}
+
+/** Variables that look like a mistyped option; others may belong to something else. */
+function strangeEnvironment(env: Sources['env']): string[] {
+  const known = Object.keys(OPTIONS).map(envName);
+  return Object.keys(env)
+    .filter((name) => name.startsWith('PENSTOCK_') && !known.includes(name))
+    .flatMap((name) => {
+      const meant = nearest(
+        name.slice(9),
+        known.map((one) => one.slice(9)),
+      );
+      return meant === undefined ? [] : [`${name} is not an option; did you mean PENSTOCK_${meant}?`];
+    });
+}

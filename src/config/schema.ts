@@ -1,0 +1,258 @@
+/**
+ * Every option of penstock, once: this table feeds the file reader, the flags, the environment and
+ * docs/configuration.md. Defaults are written as an operator would type them and go through the same
+ * parser as everything else.
+ */
+import { availableParallelism, homedir } from 'node:os';
+import { join } from 'node:path';
+import {
+  LATCHINGS,
+  LOG_LEVELS,
+  METHODS,
+  MONITOR_KINDS,
+  PACKET_PATHS,
+  PORT_POLICIES,
+  SESSION_ID_MODES,
+} from './types.js';
+import type { ValueType } from './values.js';
+import * as value from './values.js';
+
+// Limits of the shared region, see native/table/region_layout.h.
+export const MAX_WORKERS = 64;
+export const MAX_ENGINE_THREADS = 16;
+export const MAX_SERVICES = 1024;
+
+const DAY_SEC = 86_400;
+
+export interface Option<T> {
+  readonly type: ValueType<T>;
+  /** One sentence. */
+  readonly about: string;
+  readonly unit?: string;
+  /** As it would be typed; absent = not set. */
+  readonly standard?: string | readonly string[] | (() => string);
+  /** Said in the documentation in place of a default that is computed. */
+  readonly standardText?: string;
+  /** May be given several times; a list in the file, comma-separated in the environment. */
+  readonly list: boolean;
+  /** A path: relative to the file that names it, else to the current directory. */
+  readonly path?: boolean;
+  /** Only a flag and an environment variable, not a key of the file. */
+  readonly notInFile?: boolean;
+}
+export interface One<T> extends Option<T> {
+  readonly list: false;
+}
+export interface Many<T> extends Option<T> {
+  readonly list: true;
+}
+export type Shape = Readonly<Record<string, Option<unknown>>>;
+/** What parsing a shape gives: keys that were absent or faulty are missing, faulty list items are undefined. */
+export type Values<S extends Shape> = {
+  [K in keyof S]?: S[K] extends Many<infer T> ? (T | undefined)[] : S[K] extends One<infer T> ? T : never;
+};
+
+type Rest = Omit<Option<unknown>, 'type' | 'about' | 'list'>;
+const one = <T>(type: ValueType<T>, about: string, rest: Rest = {}): One<T> => ({ type, about, ...rest, list: false });
+const many = <T>(type: ValueType<T>, about: string, rest: Rest = {}): Many<T> => ({ type, about, ...rest, list: true });
+
+export const MONITOR_OPTIONS = {
+  kind: one(
+    value.choice(MONITOR_KINDS),
+    'How a service is checked: a TCP connection, RTSP OPTIONS, RTSP DESCRIBE of a path, or not at all.',
+    { standard: 'tcp' },
+  ),
+  interval: one(value.duration(0.1, 3600), 'Time from one check to the next.', { unit: 's', standard: '5' }),
+  timeout: one(value.duration(0.05, 60), 'A check that takes longer has failed.', { unit: 's', standard: '2' }),
+  rise: one(value.integer(1, 100), 'Successful checks in a row that bring a service up.', {
+    unit: 'checks',
+    standard: '2',
+  }),
+  fall: one(value.integer(1, 100), 'Failed checks in a row that take a service down.', {
+    unit: 'checks',
+    standard: '3',
+  }),
+  jitter: one(
+    value.fraction(0, 1),
+    'Share of the interval by which each check is moved at random, so that checks do not beat in step.',
+    { standard: '0.2' },
+  ),
+  path: one(value.urlPath, 'Path of the URL that `describe` asks for.', { standard: '/' }),
+  expect: one(
+    value.statusCodes,
+    'Answers that count as success for `options` and `describe`; 401 shows a server that lives and wants a password.',
+    { standard: '200,401' },
+  ),
+} satisfies Shape;
+
+/** Keys of a mapping under `services:`; the same names stand in the query of `--server`. */
+export const SERVICE_OPTIONS = {
+  address: one(
+    value.hostPort,
+    'Host and port of the RTSP server, port 554 if none is given; a name is resolved once at start.',
+  ),
+  name: one(value.identifier, 'Name of the service in logs and commands.', { standardText: 'its HOST:PORT' }),
+  weight: one(value.integer(1, 1000), 'Share of new sessions relative to the other services.', { standard: '1' }),
+  'max-sessions': one(value.integer(0, 1_000_000), 'Most sessions at a time over the whole appliance; 0 is no limit.', {
+    unit: 'sessions',
+    standard: '0',
+  }),
+} satisfies Shape;
+
+/** Keys of a mapping under `vservers:`, beside `services:`. */
+export const VSERVER_OPTIONS = {
+  name: one(value.identifier, 'Name of the vserver in logs and commands.', { standard: 'default' }),
+  listen: many(value.listenAddress, 'RTSP addresses of the vserver.', { standard: [':554'] }),
+  method: one(value.choice(METHODS), 'How a new session is balanced over the services.', {
+    standardText: 'the top-level `method`',
+  }),
+} satisfies Shape;
+
+const monitorDefaults = {
+  monitor: MONITOR_OPTIONS.kind,
+  'monitor-interval': MONITOR_OPTIONS.interval,
+  'monitor-timeout': MONITOR_OPTIONS.timeout,
+  'monitor-rise': MONITOR_OPTIONS.rise,
+  'monitor-fall': MONITOR_OPTIONS.fall,
+  'monitor-jitter': MONITOR_OPTIONS.jitter,
+  'monitor-path': MONITOR_OPTIONS.path,
+  'monitor-expect': MONITOR_OPTIONS.expect,
+} satisfies Shape;
+
+/** Top-level keys of the file, flags and environment variables. */
+export const OPTIONS = {
+  config: one(value.filePath, 'Configuration file.', { notInFile: true }),
+  listen: many(value.listenAddress, 'RTSP address of the vserver `default`; port 0 lets the kernel choose.', {
+    standard: [':554'],
+  }),
+  server: many(value.server, 'RTSP server of the vserver `default`, with the keys of a service as query.'),
+  method: one(value.choice(METHODS), 'How a new session is balanced, for vservers that do not say.', {
+    standard: 'round-robin',
+  }),
+  'media-address': many(
+    value.mediaAddress,
+    'Address of this machine for media, and the address told to peers instead of it (1:1 NAT).',
+    { standardText: 'the address on which the peer is reached' },
+  ),
+  'media-ports': one(
+    value.portRange,
+    'UDP ports for media, used where `port-policy` does not keep the port of a peer.',
+    { unit: 'ports', standard: '20000-59999' },
+  ),
+  'port-policy': one(
+    value.choice(PORT_POLICIES),
+    '`preserve` shows each peer the port numbers of the other where they are free, `pool` always takes from `media-ports`.',
+    { standard: 'preserve' },
+  ),
+  latching: one(
+    value.choice(LATCHINGS),
+    'Which first source of media is accepted: exactly the one from RTSP, its address with any port, or any (lets strangers inject media).',
+    { standard: 'same-ip' },
+  ),
+  'session-id': one(
+    value.choice(SESSION_ID_MODES),
+    'Form of the Session id shown to clients: encrypted and tagged, or plain hexadecimal before or after the id of the server.',
+    { standard: 'sealed' },
+  ),
+  'session-key-file': one(
+    value.filePath,
+    'File with one or two keys of 64 hexadecimal digits for Session ids; the first makes ids, both read them.',
+    { standardText: 'a generated key in `state-dir`', path: true },
+  ),
+  'idle-timeout': one(
+    value.duration(1, DAY_SEC),
+    'A session ends when control and media have been silent this long, or longer if the server said so.',
+    { unit: 's', standard: '60' },
+  ),
+  'client-timeout': one(
+    value.duration(1, DAY_SEC),
+    'A session ends when its client has sent neither RTSP nor media this long, whatever the server sends.',
+    { unit: 's', standard: '120' },
+  ),
+  'connect-timeout': one(
+    value.duration(0.1, 60),
+    'A service that does not accept a connection in this time is skipped.',
+    { unit: 's', standard: '3' },
+  ),
+  'reply-timeout': one(value.duration(0.1, 300), 'A service that does not answer a request in this time has failed.', {
+    unit: 's',
+    standard: '10',
+  }),
+  'drain-timeout': one(value.duration(0, DAY_SEC), 'How long sessions may go on after SIGTERM.', {
+    unit: 's',
+    standard: '30',
+  }),
+  quarantine: one(value.duration(0, 60), 'A freed port pair must be silent this long before it is used again.', {
+    unit: 's',
+    standard: '2',
+  }),
+  'teardown-on-disconnect': one(
+    value.toggle,
+    'End a UDP session when its RTSP connection is lost, instead of waiting for silence.',
+    { standard: 'false' },
+  ),
+  'packet-path': one(
+    value.choice(PACKET_PATHS),
+    'How media packets are moved; `auto` takes the fastest way that works here.',
+    { standard: 'auto' },
+  ),
+  'batch-delay': one(
+    value.batchDelay,
+    'How long the engine gathers packets before it sends them; saves CPU with many streams.',
+    { unit: 'ms', standard: 'auto' },
+  ),
+  workers: one(value.integer(1, MAX_WORKERS), 'Processes that speak RTSP.', {
+    unit: 'processes',
+    standard: coreCount,
+    standardText: `number of cores, at most ${MAX_WORKERS}`,
+  }),
+  'engine-threads': one(value.integer(1, MAX_ENGINE_THREADS), 'Threads that move media.', {
+    unit: 'threads',
+    standard: '1',
+  }),
+  'pin-threads': one(
+    value.toggle,
+    'Pin each engine thread to a core; worth it where nothing else runs on the machine.',
+    { standard: 'false' },
+  ),
+  'max-sessions': one(value.integer(1, 1_000_000), 'Sessions at a time per worker.', {
+    unit: 'sessions',
+    standard: '4096',
+  }),
+  'max-streams': one(
+    value.integer(1, 2_000_000),
+    'Streams (one SETUP each) at a time per worker, freed ones in quarantine included.',
+    { unit: 'streams', standard: '8192' },
+  ),
+  'receive-buffer': one(
+    value.bytes(4096, 256 * 1024 * 1024),
+    'Receive buffer asked for each media socket; the kernel grants at most `net.core.rmem_max`.',
+    { unit: 'bytes', standard: '4M' },
+  ),
+  ...monitorDefaults,
+  admin: one(
+    value.adminAddress,
+    'TCP address of the admin API, which knows no passwords; a unix socket in `state-dir` is always there.',
+  ),
+  'state-dir': one(value.filePath, 'Directory of the admin socket and the generated key.', {
+    standard: defaultStateDir,
+    standardText: '`/var/lib/penstock` for root, else `$XDG_STATE_HOME/penstock` or `~/.local/state/penstock`',
+    path: true,
+  }),
+  'log-level': one(value.choice(LOG_LEVELS), 'Least severe log lines that are written.', { standard: 'info' }),
+} satisfies Shape;
+
+export type OptionKey = keyof typeof OPTIONS;
+
+export function envName(key: string): string {
+  return `PENSTOCK_${key.toUpperCase().replaceAll('-', '_')}`;
+}
+
+function coreCount(): string {
+  return String(Math.min(availableParallelism(), MAX_WORKERS));
+}
+
+function defaultStateDir(): string {
+  if (process.getuid?.() === 0) return '/var/lib/penstock';
+  return join(process.env.XDG_STATE_HOME || join(homedir(), '.local', 'state'), 'penstock');
+}
