@@ -1,0 +1,35 @@
+/**
+ * What one RTSP message may cost. Exceeding a limit is a coded error and the end of the connection.
+ * A frame needs none: its length field has 16 bits.
+ */
+
+/** Characters of a method name. */
+export const MAX_METHOD = 32;
+/** Bytes of a Request-URI. */
+export const MAX_URI = 2048;
+/** Bytes of one line of the head, without its line end. A folded field is several lines. */
+export const MAX_LINE = 8192;
+/** Header lines of one message; a continuation line counts as one. */
+export const MAX_HEADERS = 128;
+/** Bytes of the whole head: start line, header lines and blank line. */
+export const MAX_HEAD = 32 * 1024;
+/** Bytes of a body. */
+export const MAX_BODY = 256 * 1024;
+
+export interface RtspLimits {
+  readonly method: number;
+  readonly uri: number;
+  readonly line: number;
+  readonly headers: number;
+  readonly head: number;
+  readonly body: number;
+}
+
+export const DEFAULT_LIMITS: RtspLimits = {
+  method: MAX_METHOD,
+  uri: MAX_URI,
+  line: MAX_LINE,
+  headers: MAX_HEADERS,
+  head: MAX_HEAD,
+  body: MAX_BODY,
+};
