@@ -1,11 +1,10 @@
 #include "table/region.h"
 
+#include <atomic>
 #include <bit>
 #include <ctime>
 #include <stdexcept>
 #include <string>
-
-#include "counters/counters.h"
 
 namespace penstock::table {
 namespace {
@@ -21,6 +20,7 @@ constexpr uint64_t RingBytes(uint32_t slots) {
 }
 static_assert(RingBytes<Command>(kMinRingSlots) % kAlignment == 0 && RingBytes<Event>(kMinRingSlots) % kAlignment == 0);
 static_assert(sizeof(SessionEntry) % kAlignment == 0 && sizeof(StreamEntry) % kAlignment == 0);
+static_assert(sizeof(counters::CounterBlock) % kAlignment == 0);
 static_assert(sizeof(LoadCell) % kAlignment == 0 && sizeof(ProcessSlot) % kAlignment == 0);
 
 void Expect(const char* field, uint64_t value, uint64_t min, uint64_t max) {
@@ -61,7 +61,7 @@ void PlaceParts(RegionHeader& plan) {
   place(plan.streams_offset, workers * plan.streams_per_worker * sizeof(StreamEntry));
   place(plan.command_rings_offset, rings * RingBytes<Command>(plan.ring_slots));
   place(plan.event_rings_offset, rings * RingBytes<Event>(plan.ring_slots));
-  place(plan.counters_offset, uint64_t{plan.engine_threads} * CounterBlockBytes());
+  place(plan.counters_offset, uint64_t{plan.engine_threads} * sizeof(counters::CounterBlock));
   plan.size = at;
 }
 
@@ -101,8 +101,6 @@ RegionHeader ReadPlan(const void* base, size_t bytes) {
 }
 
 }  // namespace
-
-size_t CounterBlockBytes() { return AlignUp(counters::kCounterCount * sizeof(uint64_t)); }
 
 RegionHeader PlanRegion(const RegionSpec& spec) {
   CheckSpec(spec);
@@ -164,9 +162,8 @@ std::span<uint32_t> Region::Index(uint32_t worker) const {
   return {At<uint32_t>(offset), plan_.index_per_worker};
 }
 
-std::span<uint64_t> Region::Counters(uint32_t thread) const {
-  if (thread >= plan_.engine_threads) return {};
-  return {At<uint64_t>(plan_.counters_offset + uint64_t{thread} * CounterBlockBytes()), counters::kCounterCount};
+counters::CounterBlock* Region::Counters(uint32_t thread) const {
+  return Row<counters::CounterBlock>(plan_.counters_offset, thread, plan_.engine_threads);
 }
 
 template <typename Slot>

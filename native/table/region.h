@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 
+#include "counters/counters.h"
 #include "table/region_layout.h"
 #include "table/ring.h"
 
@@ -59,8 +60,8 @@ class Region {
   LoadCell* Load(uint32_t service, uint32_t worker) const;
   SessionEntry* Session(uint32_t session) const;
   StreamEntry* Stream(uint32_t stream) const;
-  std::span<uint32_t> Index(uint32_t worker) const;     // the hash index of a session slice
-  std::span<uint64_t> Counters(uint32_t thread) const;  // kCounterCount cells; writer: that engine thread
+  std::span<uint32_t> Index(uint32_t worker) const;  // the hash index of a session slice
+  counters::CounterBlock* Counters(uint32_t thread) const;
 
   // Throw std::out_of_range; taken once at start, never per packet.
   CommandRing Commands(uint32_t worker, uint32_t thread) const;
@@ -81,8 +82,5 @@ class Region {
   std::byte* base_;
   RegionHeader plan_;
 };
-
-// Bytes of one engine thread's counter block, a multiple of 64.
-size_t CounterBlockBytes();
 
 }  // namespace penstock::table
