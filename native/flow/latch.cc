@@ -1,0 +1,103 @@
+#include "flow/latch.h"
+
+#include "flow/endpoint.h"
+
+namespace penstock::flow {
+namespace {
+
+using counters::Verdict;
+using rtp::Kind;
+using table::Endpoint;
+
+constexpr uint16_t kMaxGap = 100;  // sequence numbers a candidate may skip (RFC 3550 A.1 MAX_MISORDER)
+
+Decision Accept(Decision::Change change) { return {true, Verdict::forwarded, change}; }
+Decision Refuse(Verdict why, Decision::Change change = Decision::kNone) { return {false, why, change}; }
+
+}  // namespace
+
+void Latch::Update(const LatchRules& rules) {
+  const bool moved = !SameEndpoint(rules.declared, rules_.declared) && !SameEndpoint(rules.declared, remote_);
+  rules_ = rules;
+  if (state_ == table::kLegUnused || moved) Wait();
+}
+
+void Latch::Wait() {
+  state_ = table::kLegWaiting;
+  remote_ = rules_.declared;
+  evidence_ = 0;
+}
+
+void Latch::Restore(const Endpoint& remote) {
+  remote_ = remote;
+  state_ = table::kLegLatched;
+  evidence_ = 0;
+}
+
+Decision Latch::Judge(const Arrival& packet) {
+  if (state_ == table::kLegWaiting) return JudgeWaiting(packet);
+  if (!SameEndpoint(packet.source, remote_)) return JudgeCandidate(packet);
+  if (packet.kind == Kind::kJunk && !packet.tolerated) return Refuse(Verdict::bad_header);
+  if (evidence_ == 0) return Accept(Decision::kNone);
+  evidence_ = 0;
+  state_ = table::kLegLatched;
+  return Accept(Decision::kOldSourceBack);
+}
+
+Decision Latch::JudgeWaiting(const Arrival& packet) {
+  Verdict refusal = Verdict::not_latched_source;
+  if (!MayLatch(packet, refusal)) return Refuse(refusal);
+  remote_ = packet.source;
+  state_ = table::kLegLatched;
+  return Accept(Decision::kLatched);
+}
+
+bool Latch::MayLatch(const Arrival& packet, Verdict& refusal) const {
+  const bool declared_address = HasAddress(rules_.declared) && SameAddress(packet.source, rules_.declared);
+  if (!declared_address && rules_.mode != table::kLatchAny) return false;
+  // `off` with no port from RTSP: there is nothing to compare the port with.
+  if (rules_.mode == table::kLatchOff && rules_.declared.port != 0 && packet.source.port != rules_.declared.port) {
+    refusal = Verdict::other_port;
+    return false;
+  }
+  refusal = Verdict::bad_header;
+  // Junk is believed only from the address that RTSP named.
+  return packet.kind != Kind::kJunk || (declared_address && packet.tolerated);
+}
+
+Decision Latch::JudgeCandidate(const Arrival& packet) {
+  if (!SameAddress(packet.source, remote_)) return Refuse(Verdict::other_address);
+  if (rules_.mode == table::kLatchOff || !IsEvidence(packet)) return Refuse(Verdict::other_port);
+  if (!CountCandidate(packet)) {
+    const bool first = state_ != table::kLegRelearning;
+    state_ = table::kLegRelearning;
+    return Refuse(Verdict::relearning, first ? Decision::kRelearning : Decision::kNone);
+  }
+  remote_ = packet.source;
+  state_ = table::kLegLatched;
+  evidence_ = 0;
+  return Accept(Decision::kRelearned);
+}
+
+// A player behind a NAT that changed its port may have nothing to send but punches.
+bool Latch::IsEvidence(const Arrival& packet) const {
+  if (rules_.rtcp) return packet.kind == Kind::kRtcp;
+  return packet.kind == Kind::kRtp || !rules_.expects_media;
+}
+
+// True when the candidate has shown enough. Packets of the latched source in between set the
+// count back to zero, so late ones of the old port cannot make the leg flap.
+bool Latch::CountCandidate(const Arrival& packet) {
+  bool goes_on = evidence_ != 0 && SameEndpoint(packet.source, candidate_);
+  if (goes_on && rules_.expects_media && !rules_.rtcp) {
+    const auto step = static_cast<uint16_t>(packet.sequence - candidate_sequence_);
+    goes_on = packet.ssrc == candidate_ssrc_ && step != 0 && step <= kMaxGap;
+  }
+  evidence_ = goes_on ? evidence_ + 1 : 1;
+  candidate_ = packet.source;
+  candidate_ssrc_ = packet.ssrc;
+  candidate_sequence_ = packet.sequence;
+  return evidence_ >= (rules_.rtcp ? kRelearnReports : kRelearnPackets);
+}
+
+}  // namespace penstock::flow

@@ -1,0 +1,72 @@
+// Whom a listening service accepts: waiting → latched → (relearning) → latched …
+// Pure: packet in, decision out; no sockets, no clock.
+#pragma once
+
+#include <cstdint>
+
+#include "counters/counters.h"
+#include "rtp/punch.h"
+#include "table/region_layout.h"
+
+namespace penstock::flow {
+
+inline constexpr uint32_t kRelearnPackets = 5;  // on legs that carry RTP
+inline constexpr uint32_t kRelearnReports = 2;  // on RTCP legs, where packets are seconds apart
+
+struct LatchRules {
+  table::Endpoint declared{};  // port 0 = any port, family none = nothing known
+  table::Latching mode = table::kLatchSameIp;
+  bool rtcp = false;           // an RTCP leg
+  bool expects_media = false;  // RTP is expected from here, so that nothing but RTP counts
+};
+
+struct Arrival {
+  table::Endpoint source;
+  rtp::Kind kind;
+  bool tolerated;  // junk that may be a punch on this leg
+  uint32_t ssrc;   // of RTP
+  uint16_t sequence;
+};
+
+struct Decision {
+  enum Change : uint8_t { kNone, kLatched, kRelearning, kOldSourceBack, kRelearned };
+  bool accepted;
+  counters::Verdict refusal;  // why, where not accepted
+  Change change;
+};
+
+class Latch {
+ public:
+  explicit Latch(const LatchRules& rules) { Update(rules); }
+  Latch() = default;
+
+  // New rules from RTSP. A learned source stays unless RTSP now declares another one.
+  void Update(const LatchRules& rules);
+  // A source that a former engine had learned.
+  void Restore(const table::Endpoint& remote);
+
+  Decision Judge(const Arrival& packet);
+
+  table::LegState state() const { return state_; }
+  const table::Endpoint& remote() const { return remote_; }  // where to send to; see CanSendTo
+
+ private:
+  Decision JudgeWaiting(const Arrival& packet);
+  Decision JudgeCandidate(const Arrival& packet);
+  bool MayLatch(const Arrival& packet, counters::Verdict& refusal) const;
+  bool CountCandidate(const Arrival& packet);
+  bool IsEvidence(const Arrival& packet) const;
+  void Wait();
+
+  LatchRules rules_;
+  table::Endpoint remote_{};
+  table::LegState state_ = table::kLegUnused;
+
+  // The port that may become the source.
+  table::Endpoint candidate_{};
+  uint32_t evidence_ = 0;  // packets of it since the latched source was last heard
+  uint32_t candidate_ssrc_ = 0;
+  uint16_t candidate_sequence_ = 0;
+};
+
+}  // namespace penstock::flow
