@@ -1,69 +1,27 @@
-// Endpoints as the socket calls want them, and back.
+// IP addresses as text and as sockaddr.
 #pragma once
 
 #include <netinet/in.h>
+#include <sys/socket.h>
 
-#include <cstring>
-
-#include "table/region_layout.h"
+#include <cstdint>
+#include <string>
 
 namespace penstock::net {
 
 struct SocketAddress {
-  union {
-    sockaddr any;
-    sockaddr_in v4;
-    sockaddr_in6 v6;
-  };
+  sockaddr_storage storage{};
   socklen_t length = 0;
 
-  SocketAddress() { std::memset(&v6, 0, sizeof(v6)); }
+  int family() const { return storage.ss_family; }
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
 };
 
-// `socket_family`: AF_INET or AF_INET6. An IPv4 endpoint is mapped for an IPv6 socket;
-// an IPv6 endpoint has no address for an IPv4 socket (length 0).
-inline SocketAddress ToSocketAddress(const table::Endpoint& endpoint, int socket_family) {
-  SocketAddress out;
-  if (socket_family == AF_INET) {
-    if (endpoint.family != table::kFamilyV4) return out;
-    out.v4.sin_family = AF_INET;
-    out.v4.sin_port = htons(endpoint.port);
-    std::memcpy(&out.v4.sin_addr, endpoint.address, 4);
-    out.length = sizeof(out.v4);
-    return out;
-  }
-  if (endpoint.family == table::kFamilyNone) return out;
-  out.v6.sin6_family = AF_INET6;
-  out.v6.sin6_port = htons(endpoint.port);
-  out.v6.sin6_scope_id = endpoint.scope;
-  out.length = sizeof(out.v6);
-  if (endpoint.family == table::kFamilyV6) {
-    std::memcpy(&out.v6.sin6_addr, endpoint.address, 16);
-    return out;
-  }
-  out.v6.sin6_addr.s6_addr[10] = out.v6.sin6_addr.s6_addr[11] = 0xff;
-  std::memcpy(&out.v6.sin6_addr.s6_addr[12], endpoint.address, 4);
-  return out;
-}
+// "192.0.2.1", "2001:db8::1" or "fe80::1%eth0" (a scope by interface name or number); never a host name.
+// Throws std::invalid_argument for other text, SystemError for an interface that does not exist.
+SocketAddress ParseAddress(const std::string& address, uint16_t port);
 
-inline table::Endpoint ToEndpoint(const SocketAddress& address) {
-  table::Endpoint out{};
-  if (address.any.sa_family == AF_INET) {
-    out.family = table::kFamilyV4;
-    out.port = ntohs(address.v4.sin_port);
-    std::memcpy(out.address, &address.v4.sin_addr, 4);
-  } else if (address.any.sa_family == AF_INET6) {
-    out.port = ntohs(address.v6.sin6_port);
-    if (IN6_IS_ADDR_V4MAPPED(&address.v6.sin6_addr)) {
-      out.family = table::kFamilyV4;
-      std::memcpy(out.address, &address.v6.sin6_addr.s6_addr[12], 4);
-    } else {
-      out.family = table::kFamilyV6;
-      out.scope = address.v6.sin6_scope_id;
-      std::memcpy(out.address, &address.v6.sin6_addr, 16);
-    }
-  }
-  return out;
-}
+// The port that a bound socket has. Throws SystemError.
+uint16_t LocalPort(int socket);
 
 }  // namespace penstock::net

@@ -9,7 +9,7 @@
 #include <span>
 #include <vector>
 
-#include "net/socket_address.h"
+#include "net/media_address.h"
 #include "table/region_layout.h"
 
 namespace penstock::net {
@@ -43,7 +43,7 @@ class UdpReceiver {
  private:
   struct Slot {
     iovec data;
-    SocketAddress source;
+    MediaAddress source;
     // UDP_GRO and SO_RXQ_OVFL, both four bytes.
     alignas(cmsghdr) uint8_t control[2 * CMSG_SPACE(sizeof(uint32_t))];
   };

@@ -10,7 +10,7 @@
 #include <span>
 
 #include "counters/counters.h"
-#include "net/socket_address.h"
+#include "net/media_address.h"
 
 namespace penstock::net {
 
@@ -19,7 +19,7 @@ inline constexpr size_t kMaxRunBytes = 65'000;  // below the 65,507 of one datag
 
 struct SendTarget {
   int fd = -1;
-  SocketAddress address;     // length 0 = no remote
+  MediaAddress address;     // length 0 = no remote
   bool gso_refused = false;  // the sender sets it
 
   bool usable() const { return fd >= 0 && address.length != 0; }

@@ -1,4 +1,4 @@
-#include "net/probe.h"
+#include "net/offload_probe.h"
 
 #include <netinet/udp.h>
 #include <poll.h>
@@ -29,7 +29,7 @@ struct Pair {
   SendTarget target;
 
   bool Bind() {
-    SocketAddress& at = target.address;
+    MediaAddress& at = target.address;
     at.v4.sin_family = AF_INET;
     at.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     at.length = sizeof(at.v4);
