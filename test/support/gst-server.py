@@ -1,7 +1,7 @@
 """A gst-rtsp-server for tests. Plays --file on /test (and /test2), takes ANNOUNCE/RECORD on /record.
 
-Writes one JSON object per line on stdout: {"event": "ready"}, then {"event": "recorded", "video": N, "audio": N}
-(running totals, whenever they grew) for publishers.
+Writes its state as one JSON object per line on stdout, first when it listens, then whenever it changed:
+{"opened": sessions so far, "open": sessions now, "video": N, "audio": N} with N access units recorded so far.
 """
 import argparse
 import json
@@ -23,20 +23,16 @@ RECORD = (
     "rtpmp4gdepay name=depay1 ! fakesink name=audio signal-handoffs=true sync=false )"
 )
 
-recorded = {"video": 0, "audio": 0}
-
-
-def say(**event):
-    print(json.dumps(event), flush=True)
+state = {"opened": 0, "open": 0, "video": 0, "audio": 0}
 
 
 def count(_sink, _buffer, _pad, kind):
-    recorded[kind] += 1
+    state[kind] += 1
 
 
 def on_record_media(_factory, media):
     element = media.get_element()
-    for kind in recorded:
+    for kind in ("video", "audio"):
         element.get_by_name(kind).connect("handoff", count, kind)
 
 
@@ -64,10 +60,15 @@ def allow_viewer(mount):
     mount.set_permissions(permissions)
 
 
-def report(last):
-    if recorded != last:
-        last.update(recorded)
-        say(event="recorded", **recorded)
+def on_session(_client, _session):
+    state["opened"] += 1
+
+
+def report(server, last):
+    state["open"] = server.get_session_pool().get_n_sessions()
+    if state != last:
+        last.update(state)
+        print(json.dumps(state), flush=True)
     return True
 
 
@@ -96,9 +97,11 @@ def main():
         server.get_mount_points().add_factory(path, mount)
     if not server.attach(None):
         sys.exit(f"cannot listen on {options.address}:{options.port}")
-    say(event="ready")
+    server.connect("client-connected", lambda _server, client: client.connect("new-session", on_session) and None)
+    last = {}
+    report(server, last)
     GLib.timeout_add_seconds(2, lambda: (server.get_session_pool().cleanup(), True)[1])
-    GLib.timeout_add(100, report, {})
+    GLib.timeout_add(100, report, server, last)
     GLib.MainLoop().run()
 
 

@@ -36,20 +36,21 @@ export interface RtspServer {
   kill(): Promise<void>;
 }
 
-export interface GstServer extends RtspServer {
-  /** Access units a publisher has delivered on /record so far. */
-  recorded(): { video: number; audio: number };
-}
-
-interface GstEvent {
-  event: 'ready' | 'recorded';
+/** What a gst-rtsp-server counts: RTSP sessions it opened so far and holds now, access units published to /record. */
+export interface GstServerState {
+  opened: number;
+  open: number;
   video: number;
   audio: number;
 }
 
-function gstEvents(program: Program): GstEvent[] {
-  const lines = program.stdout.split('\n').filter((line) => line.endsWith('}'));
-  return lines.map((line) => JSON.parse(line) as GstEvent);
+export interface GstServer extends RtspServer {
+  readonly state: GstServerState;
+}
+
+function lastState(program: Program): GstServerState | undefined {
+  const line = program.stdout.split('\n').findLast((text) => text.endsWith('}'));
+  return line === undefined ? undefined : (JSON.parse(line) as GstServerState);
 }
 
 export interface GstServerOptions {
@@ -65,11 +66,10 @@ export async function startGstServer(namespace: Namespace, options: GstServerOpt
   const { address = '0.0.0.0', port = 8554, digest, file = testMedia() } = options;
   const args = [script('gst-server.py'), '--address', address, '--port', String(port), '--file', file];
   const program = start('gst-rtsp-server', namespace, PYTHON, [...args, ...(digest ? ['--digest', digest] : [])]);
-  await program.until('ready', () => gstEvents(program).find(({ event }) => event === 'ready'));
+  const first = await program.until('ready', () => lastState(program));
   return {
-    recorded() {
-      const last = gstEvents(program).findLast(({ event }) => event === 'recorded');
-      return { video: last?.video ?? 0, audio: last?.audio ?? 0 };
+    get state() {
+      return lastState(program) ?? first;
     },
     async kill() {
       await program.stop('SIGKILL');

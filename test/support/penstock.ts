@@ -1,0 +1,148 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { ShowName, Shown } from '../../src/admin/source.js';
+import type { Namespace } from './netns.js';
+import { Program } from './program.js';
+
+const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+
+export interface LogLine {
+  level: string;
+  msg: string;
+  [key: string]: unknown;
+}
+
+const isError = ({ level }: LogLine): boolean => level === 'error' || level === 'fatal';
+
+function readLines(text: string): LogLine[] {
+  const lines = text.split('\n').slice(0, -1); // the last one may be half a line
+  return lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as LogLine);
+}
+
+/** The command line as a program in a namespace. */
+export function penstock(namespace: Namespace, args: string[]): Program {
+  const child = namespace.spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  return new Program(`penstock ${args[0]}`, child);
+}
+
+/** `penstock origin …` that listens. */
+export async function startOrigin(namespace: Namespace, args: string[]): Promise<Program> {
+  const program = penstock(namespace, ['origin', ...args]);
+  await program.until('ready', () => /"msg":"ready"/.exec(program.stderr)?.[0]);
+  return program;
+}
+
+/** A running appliance. */
+export class Penstock {
+  readonly stateDir: string;
+  readonly #program: Program;
+  readonly #ownStateDir: boolean;
+
+  private constructor(namespace: Namespace, args: string[], stateDir: string | undefined) {
+    this.#ownStateDir = stateDir === undefined;
+    this.stateDir = stateDir ?? mkdtempSync(join(tmpdir(), 'penstock-state-'));
+    this.#program = penstock(namespace, ['serve', ...args, '--state-dir', this.stateDir]);
+  }
+
+  /** `penstock serve ARGS`; resolves at the log line that says ready. Without `stateDir` a temporary one is used. */
+  static async start(namespace: Namespace, args: string[], stateDir?: string): Promise<Penstock> {
+    const appliance = new Penstock(namespace, args, stateDir);
+    await appliance.log('ready');
+    return appliance;
+  }
+
+  get pid(): number {
+    return this.#program.pid;
+  }
+
+  get logs(): LogLine[] {
+    return readLines(this.#program.stderr);
+  }
+
+  /** The first log line, past or coming, with that message (and whatever else `match` asks for). */
+  async log(msg: string, match: (line: LogLine) => boolean = () => true): Promise<LogLine> {
+    return await this.#program.until(`log "${msg}"`, () => this.logs.find((line) => line.msg === msg && match(line)));
+  }
+
+  /** GET /show/WHAT of the admin socket. */
+  async show<K extends ShowName>(what: K): Promise<Shown[K][]> {
+    return await getJson<Shown[K][]>(join(this.stateDir, 'admin.sock'), `/show/${what}`);
+  }
+
+  /** Pids of the primary and of all that it started. */
+  pids(): number[] {
+    return [this.pid, ...descendants(this.pid)];
+  }
+
+  /** SIGTERM. Throws unless it exits with 0 and logged no error. */
+  async stop(): Promise<void> {
+    const { code, signal } = await this.#program.stop('SIGTERM');
+    const errors = this.logs.filter(isError);
+    if (code !== 0 || errors.length > 0) {
+      throw new Error(`penstock ended with ${code ?? signal}, errors: ${JSON.stringify(errors, null, 1)}`);
+    }
+    this.#removeStateDir();
+  }
+
+  /** SIGKILL to all of its processes at once, as when the machine loses power. The state directory stays. */
+  async crash(): Promise<void> {
+    const pids = this.pids();
+    for (const pid of pids) process.kill(pid, 'SIGKILL');
+    await this.#program.exited;
+  }
+
+  #removeStateDir(): void {
+    if (this.#ownStateDir) rmSync(this.stateDir, { recursive: true, force: true });
+  }
+}
+
+function getJson<T>(socketPath: string, path: string): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const get = request({ socketPath, path }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+      });
+      response.on('end', () => {
+        if (response.statusCode === 200) resolve(JSON.parse(text) as T);
+        else reject(new Error(`GET ${path}: ${response.statusCode} ${text}`));
+      });
+    });
+    get.on('error', reject);
+    get.end();
+  });
+}
+
+function descendants(pid: number): number[] {
+  const children = readdirSync(`/proc/${pid}/task`).flatMap((thread) => {
+    const file = `/proc/${pid}/task/${thread}/children`;
+    return existsSync(file) ? readFileSync(file, 'utf8').split(' ').filter(Boolean).map(Number) : [];
+  });
+  return children.flatMap((child) => [child, ...descendants(child)]);
+}
+
+export interface Resources {
+  descriptors: number;
+  sockets: number;
+  residentKiB: number;
+}
+
+/** What a process holds now (proc(5)). */
+export function resources(pid: number): Resources {
+  const descriptors = readdirSync(`/proc/${pid}/fd`);
+  const sockets = descriptors.filter((fd) => linkOf(`/proc/${pid}/fd/${fd}`).startsWith('socket:'));
+  const resident = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  return { descriptors: descriptors.length, sockets: sockets.length, residentKiB: Number(resident) };
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''; // closed since it was listed
+    throw error;
+  }
+}
