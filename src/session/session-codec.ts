@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { formatIp, parseIp } from '../engine/ip-bytes.js';
 import { PenstockError } from '../errors.js';
-import { formatIp, parseIp } from './ip-bytes.js';
 
 /** A service of the farm. `ip` is canonical text: dotted IPv4 or RFC 5952 IPv6, without a zone. */
 export interface ServiceAddress {

@@ -1,7 +1,7 @@
 import { SocketAddress } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { canonicalIp, formatIp, parseIp } from '../../../src/session/ip-bytes.js';
+import { canonicalIp, formatIp, parseIp } from '../../../src/engine/ip-bytes.js';
 
 describe('IP addresses as bytes', () => {
   it.each([
