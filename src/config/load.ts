@@ -25,6 +25,13 @@ export interface Loaded {
 }
 
 type OptionValues = Values<typeof OPTIONS>;
+type Clean<T> = T extends (infer Item)[] ? Exclude<Item, undefined>[] : Exclude<T, undefined>;
+/** Options that may be absent; every other one has a default. */
+const UNSET = ['config', 'server', 'session-key-file', 'admin'] as const;
+type Unset = (typeof UNSET)[number];
+type SetKey = Exclude<OptionKey, Unset>;
+/** The value of every option, once no fault is left. */
+export type OptionSet = { [K in SetKey]: Clean<OptionValues[K]> } & { [K in Unset]?: Clean<OptionValues[K]> };
 /** Option values of one place, and where that place is. */
 interface Layer {
   values: OptionValues;
@@ -44,13 +51,12 @@ export function loadConfig(sources: Sources): Loaded {
   return { config, warnings: [...configWarnings(config), ...strangeEnvironment(sources.env)] };
 }
 
-/** Some options without the rest: what a command needs that only talks to a running appliance. */
-export function loadOptions<K extends OptionKey>(sources: Sources, keys: readonly K[]): Pick<OptionValues, K> {
+/** The options without vservers: for commands that run no appliance. */
+export function loadOptions(sources: Sources): OptionSet {
   const faults = new Faults();
   const { layers } = readLayers(sources, faults);
   faults.throwIfAny();
-  const values = merge(layers);
-  return Object.fromEntries(keys.map((key) => [key, values[key]])) as Pick<OptionValues, K>;
+  return merge(layers);
 }
 
 /** What an operator should know about a configuration that is valid. */
@@ -144,12 +150,14 @@ function defaultVserver(layers: readonly Layer[], faults: Faults): ParsedVserver
   };
 }
 
-function merge(layers: readonly Layer[]): OptionValues {
+function merge(layers: readonly Layer[]): OptionSet {
   const entries = (Object.keys(OPTIONS) as OptionKey[]).map((key) => {
     const layer = layers.find(({ values }) => values[key] !== undefined);
-    return [key, layer === undefined ? standardOf(key) : layer.values[key]];
+    const value = layer === undefined ? standardOf(key) : layer.values[key];
+    if (value === undefined && !UNSET.some((unset) => unset === key)) throw new TypeError(`${key} has no default`);
+    return [key, value];
   });
-  return Object.fromEntries(entries) as OptionValues;
+  return Object.fromEntries(entries) as OptionSet;
 }
 
 /** The default of an option, read by the same parser as any other value. */
@@ -163,55 +171,49 @@ function standardOf<K extends OptionKey>(key: K): OptionValues[K] {
   return values[key];
 }
 
-function complete(values: OptionValues, vservers: readonly ParsedVserver[]): ConfigSpec {
-  const inherited = { method: need(values.method), monitor: monitorDefaults(values) };
+function complete(values: OptionSet, vservers: readonly ParsedVserver[]): ConfigSpec {
+  const inherited = { method: values.method, monitor: monitorDefaults(values) };
   const keyFile = values['session-key-file'];
   return {
     vservers: vservers.map((vserver) => completeVserver(vserver, inherited)),
-    mediaAddresses: (values['media-address'] ?? []).map(need),
-    mediaPorts: need(values['media-ports']),
-    portPolicy: need(values['port-policy']),
-    latching: need(values.latching),
-    sessionId: need(values['session-id']),
+    mediaAddresses: values['media-address'],
+    mediaPorts: values['media-ports'],
+    portPolicy: values['port-policy'],
+    latching: values.latching,
+    sessionId: values['session-id'],
     ...(keyFile === undefined ? {} : { sessionKeyFile: keyFile }),
-    idleTimeoutMs: need(values['idle-timeout']),
-    clientTimeoutMs: need(values['client-timeout']),
-    connectTimeoutMs: need(values['connect-timeout']),
-    replyTimeoutMs: need(values['reply-timeout']),
-    drainTimeoutMs: need(values['drain-timeout']),
-    quarantineMs: need(values.quarantine),
-    teardownOnDisconnect: need(values['teardown-on-disconnect']),
-    packetPath: need(values['packet-path']),
-    batchDelayUs: need(values['batch-delay']),
-    workers: need(values.workers),
-    engineThreads: need(values['engine-threads']),
-    pinThreads: need(values['pin-threads']),
-    maxSessions: need(values['max-sessions']),
-    maxStreams: need(values['max-streams']),
-    receiveBuffer: need(values['receive-buffer']),
+    idleTimeoutMs: values['idle-timeout'],
+    clientTimeoutMs: values['client-timeout'],
+    connectTimeoutMs: values['connect-timeout'],
+    replyTimeoutMs: values['reply-timeout'],
+    drainTimeoutMs: values['drain-timeout'],
+    quarantineMs: values.quarantine,
+    teardownOnDisconnect: values['teardown-on-disconnect'],
+    packetPath: values['packet-path'],
+    batchDelayUs: values['batch-delay'],
+    workers: values.workers,
+    engineThreads: values['engine-threads'],
+    pinThreads: values['pin-threads'],
+    maxSessions: values['max-sessions'],
+    maxStreams: values['max-streams'],
+    receiveBuffer: values['receive-buffer'],
     ...(values.admin === undefined ? {} : { admin: values.admin }),
-    stateDir: need(values['state-dir']),
-    logLevel: need(values['log-level']),
+    stateDir: values['state-dir'],
+    logLevel: values['log-level'],
   };
 }
 
-function monitorDefaults(values: OptionValues): MonitorConfig {
+function monitorDefaults(values: OptionSet): MonitorConfig {
   return {
-    kind: need(values.monitor),
-    intervalMs: need(values['monitor-interval']),
-    timeoutMs: need(values['monitor-timeout']),
-    rise: need(values['monitor-rise']),
-    fall: need(values['monitor-fall']),
-    jitter: need(values['monitor-jitter']),
-    path: need(values['monitor-path']),
-    expect: need(values['monitor-expect']),
+    kind: values.monitor,
+    intervalMs: values['monitor-interval'],
+    timeoutMs: values['monitor-timeout'],
+    rise: values['monitor-rise'],
+    fall: values['monitor-fall'],
+    jitter: values['monitor-jitter'],
+    path: values['monitor-path'],
+    expect: values['monitor-expect'],
   };
-}
-
-/** A value that has a default and so is always there once the faults were thrown. */
-function need<T>(value: T | undefined): T {
-  if (value === undefined) throw new TypeError('an option without a default was taken as one with a default');
-  return value;
 }
 
 /** Variables that look like a mistyped option; others may belong to something else. */

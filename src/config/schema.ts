@@ -132,7 +132,7 @@ export const OPTIONS = {
   'media-address': many(
     value.mediaAddress,
     'Address of this machine for media, and the address told to peers instead of it (1:1 NAT).',
-    { standardText: 'the address on which the peer is reached' },
+    { standard: [], standardText: 'the address on which the peer is reached' },
   ),
   'media-ports': one(
     value.portRange,

@@ -1,0 +1,62 @@
+import type { Command } from 'commander';
+import { formatAddress } from '../../config/addresses.js';
+import type { OptionKey } from '../../config/schema.js';
+import type { Config } from '../../config/types.js';
+import { type Origin, startOrigin } from '../../origin/origin.js';
+import type { Context } from '../context.js';
+import { ALL_OPTIONS, addOptions, givenFlags } from '../flags.js';
+import { readConfig } from './serve.js';
+
+const HOST = '127.0.0.1';
+const ORIGINS = ['one', 'two'];
+/** What differs from `serve`: everything stays on this machine, and Ctrl-C ends soon. */
+const DEMO_DEFAULTS = { listen: [`${HOST}:8554`], workers: '2', 'drain-timeout': '1' };
+/** The farm is the demo's own. */
+const NOT_FOR_DEMO: readonly OptionKey[] = ['config', 'server'];
+
+export function addDemo(program: Command, context: Context): void {
+  const command = program
+    .command('demo')
+    .summary('two embedded origins and an appliance to try')
+    .description(
+      `Starts two RTSP origins that loop a bundled clip, and an appliance on ${HOST}:8554 in front of ` +
+        'them, and prints what to open. Takes the flags of serve that make sense here.',
+    );
+  const keys = ALL_OPTIONS.filter((key) => !NOT_FOR_DEMO.includes(key));
+  addOptions(command, keys).action((given: Record<string, unknown>) => runDemo(context, givenFlags(given)));
+}
+
+async function runDemo(context: Context, flags: Record<string, unknown>): Promise<void> {
+  const origins: Origin[] = [];
+  try {
+    for (const name of ORIGINS) origins.push(await startOrigin({ name, host: HOST, port: 0 }));
+    const server = origins.map(({ name, address }) => `${formatAddress(address.host, address.port)}?name=${name}`);
+    // A flag that was given wins over the demo's default, and that over the environment.
+    const config = await readConfig(context, { ...DEMO_DEFAULTS, ...flags, server });
+    await context.hooks.serve(config, { onReady: () => context.out(whatToTry(config)) });
+  } finally {
+    await Promise.all(origins.map((origin) => origin.close()));
+  }
+}
+
+function whatToTry(config: Config): string {
+  const listen = config.vservers[0]?.listen[0];
+  const url = `rtsp://${formatAddress(listen?.address ?? HOST, listen?.port ?? 0)}/clip`;
+  return `
+penstock relays ${config.vservers[0]?.services.map((service) => `${service.name} (${service.host}:${service.port})`).join(' and ')}.
+
+Open            ${url}
+  ffplay ${url}
+  ffplay -rtsp_transport tcp ${url}
+  mpv ${url}
+  vlc ${url}
+  gst-launch-1.0 playbin3 uri=${url}
+
+Then, in another terminal${config.stateDir === '' ? '' : ` (state directory ${config.stateDir})`}
+  npx penstock show session
+  npx penstock show service
+  npx penstock drain one
+
+Ctrl-C ends it.
+`;
+}

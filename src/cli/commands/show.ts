@@ -1,0 +1,130 @@
+import { Argument, type Command } from 'commander';
+import { askAppliance } from '../../admin/client.js';
+import { type ListenerReport, SHOWN, type ShowName, type Shown } from '../../admin/source.js';
+import type { Context } from '../context.js';
+import { type Column, formatBytes, formatSeconds, formatTable } from '../table.js';
+import { addTargetOptions, readTarget } from '../target.js';
+
+type Columns = { [K in ShowName]: Column<Shown[K]>[] };
+
+const column = <Row>(title: string, value: (row: Row) => string | number): Column<Row> => ({ title, value });
+
+const COLUMNS: Columns = {
+  vserver: [
+    column('NAME', (row) => row.name),
+    column('LISTEN', (row) => row.listen.join(' ')),
+    column('METHOD', (row) => row.method),
+    column('UP', (row) => `${row.servicesUp}/${row.services}`),
+    column('SESSIONS', (row) => row.sessions),
+    column('TOTAL', (row) => row.sessionsTotal),
+  ],
+  service: [
+    column('NAME', (row) => row.name),
+    column('VSERVER', (row) => row.vserver),
+    column('ADDRESS', (row) => row.address),
+    column('STATE', (row) => row.state),
+    column('FOR', (row) => formatSeconds(row.stateSec)),
+    column('WEIGHT', (row) => row.weight),
+    column('SESSIONS', (row) => row.sessions),
+    column('MAX', (row) => (row.maxSessions === 0 ? '-' : row.maxSessions)),
+    column('TOTAL', (row) => row.sessionsTotal),
+    column('FAILED', (row) => row.connectFailures),
+    column('REFUSED', (row) => row.refusedSetups),
+    column('REASON', (row) => row.reason),
+  ],
+  session: [
+    column('SLOT', (row) => row.slot),
+    column('VSERVER', (row) => row.vserver),
+    column('SERVICE', (row) => row.service),
+    column('CLIENT', (row) => row.client),
+    column('STATE', (row) => row.state),
+    column('TRANSPORT', (row) => row.transport),
+    column('STREAMS', (row) => row.streams),
+    column('AGE', (row) => formatSeconds(row.ageSec)),
+    column('CLIENT IDLE', (row) => idle(row.clientIdleSec)),
+    column('SERVER IDLE', (row) => idle(row.serverIdleSec)),
+    column('TO CLIENT', (row) => formatBytes(row.toClient.bytes)),
+    column('TO SERVER', (row) => formatBytes(row.toServer.bytes)),
+    column('URL', (row) => row.controlUrl),
+  ],
+  listener: [
+    column('KIND', (row) => row.kind),
+    column('ADDRESS', (row) => row.address),
+    column('FOR', (row) => (row.kind === 'rtsp' ? row.vserver : `session ${row.session} ${row.side} ${row.part}`)),
+    column(
+      'STATE',
+      media((row) => row.state),
+    ),
+    column(
+      'REMOTE',
+      media((row) => row.remote ?? '-'),
+    ),
+    column(
+      'RX',
+      media((row) => row.rx.packets),
+    ),
+    column(
+      'TX',
+      media((row) => row.tx.packets),
+    ),
+    column(
+      'REFUSED',
+      media((row) => row.refused),
+    ),
+    column(
+      'PUNCHES',
+      media((row) => row.punches),
+    ),
+    column(
+      'LOST',
+      media((row) => row.lost),
+    ),
+    column(
+      'JITTER',
+      media((row) => (row.jitterMs === undefined ? '-' : `${row.jitterMs.toFixed(1)} ms`)),
+    ),
+  ],
+  process: [
+    column('NAME', (row) => row.name),
+    column('PID', (row) => row.pid),
+    column('STATE', (row) => row.state),
+    column('STARTS', (row) => row.starts),
+    column('UP', (row) => formatSeconds(row.upSec)),
+    column('CONNECTIONS', (row) => row.connections ?? '-'),
+    column('MEMORY', (row) => formatBytes(row.rssBytes)),
+    column('CPU', (row) => `${row.cpuSec.toFixed(1)} s`),
+  ],
+  stat: [
+    column('NAME', (row) => row.name),
+    column('VALUE', (row) => row.value),
+    column('UNIT', (row) => row.unit),
+    column('ABOUT', (row) => row.about),
+  ],
+};
+
+export function addShow(program: Command, context: Context): void {
+  const command = program
+    .command('show')
+    .summary('what a running appliance does')
+    .description(
+      'Shows the vservers, services, sessions, listening services, processes or counters of a running appliance.',
+    )
+    .addArgument(new Argument('<WHAT>', 'what to show').choices(SHOWN))
+    .option('--json', 'Print JSON in place of a table.');
+  addTargetOptions(command).action(async (what: ShowName, given: Record<string, unknown>) => {
+    const rows = await askAppliance(readTarget(context, given), { method: 'GET', path: `/show/${what}` });
+    context.out(given.json === true ? JSON.stringify(rows, null, 2) : formatRows(what, rows));
+  });
+}
+
+function formatRows<K extends ShowName>(what: K, rows: unknown): string {
+  return formatTable<Shown[K]>(COLUMNS[what], rows as Shown[K][]);
+}
+
+function media(value: (row: Extract<ListenerReport, { kind: 'media' }>) => string | number) {
+  return (row: ListenerReport): string | number => (row.kind === 'media' ? value(row) : '');
+}
+
+function idle(seconds: number | undefined): string {
+  return seconds === undefined ? '-' : formatSeconds(seconds);
+}

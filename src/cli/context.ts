@@ -1,0 +1,30 @@
+import type { Config } from '../config/types.js';
+
+/** What the addon says about this machine: `ok` or the reason why not. */
+export interface Probe {
+  gso: string;
+  gro: string;
+  bpf: string;
+  sealedMemfd: string;
+  /** Bytes. */
+  rmemMax: number;
+  fileLimit: { soft: number; hard: number };
+}
+
+/** What the command line needs from the rest; main.ts gives the real ones, tests give fakes. */
+export interface Hooks {
+  /** Runs an appliance to its end. */
+  serve(config: Config, hooks: { onReady?(): void }): Promise<void>;
+  /** Throws PENSTOCK_ERR_ADDON if the addon cannot be loaded. */
+  probe(): Promise<Probe>;
+}
+
+export interface Context {
+  hooks: Hooks;
+  env: Readonly<Record<string, string | undefined>>;
+  cwd: string;
+  out(text: string): void;
+  error(text: string): void;
+  /** Set by a command that ends without an error and yet not well. */
+  exitCode: number;
+}
