@@ -28,10 +28,10 @@ export function penstock(namespace: Namespace, args: string[]): Program {
   return new Program(`penstock ${args[0]}`, child);
 }
 
-/** `penstock origin …` that listens. */
+/** `penstock origin …`; resolves when it listens. */
 export async function startOrigin(namespace: Namespace, args: string[]): Promise<Program> {
   const program = penstock(namespace, ['origin', ...args]);
-  await program.until('ready', () => /"msg":"ready"/.exec(program.stderr)?.[0]);
+  await program.until('its URL', () => /^rtsp:\/\/\S+/m.exec(program.stdout)?.[0]);
   return program;
 }
 
@@ -44,7 +44,9 @@ export class Penstock {
   private constructor(namespace: Namespace, args: string[], stateDir: string | undefined) {
     this.#ownStateDir = stateDir === undefined;
     this.stateDir = stateDir ?? mkdtempSync(join(tmpdir(), 'penstock-state-'));
-    this.#program = penstock(namespace, ['serve', ...args, '--state-dir', this.stateDir]);
+    // Tests leave sessions behind on purpose: SIGTERM ends them at once.
+    const always = ['--state-dir', this.stateDir, '--drain-timeout', '0'];
+    this.#program = penstock(namespace, ['serve', ...always, ...args]);
   }
 
   /** `penstock serve ARGS`; resolves at the log line that says ready. Without `stateDir` a temporary one is used. */

@@ -1,0 +1,104 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { NET, TestNetwork } from '../support/netns.js';
+import { type GstServer, startGstServer } from '../support/peers.js';
+import { Penstock } from '../support/penstock.js';
+import { eventually } from '../support/program.js';
+import { listenToy, RtspClient, TestSession } from '../support/rtsp-client.js';
+
+// The id alone leads to the server: gst-rtsp-server answers 454 to a session that is not its own.
+const URL = `rtsp://${NET.client.edge}:8554/test`;
+const options = { transport: 'udp', address: NET.client.ip } as const;
+
+let net: TestNetwork;
+let servers: GstServer[];
+let stateDir: string;
+
+beforeAll(async () => {
+  net = TestNetwork.create();
+  servers = [await startGstServer(net.serverA), await startGstServer(net.serverB)];
+});
+beforeEach(() => {
+  stateDir = mkdtempSync(join(tmpdir(), 'penstock-state-'));
+  return () => rmSync(stateDir, { recursive: true, force: true });
+});
+afterAll(() => net.destroy());
+
+async function start(...flags: string[]): Promise<Penstock> {
+  const pool = ['--server', `${NET.serverA.ip}:8554`, '--server', `${NET.serverB.ip}:8554`];
+  return await Penstock.start(net.appliance, ['--listen', `${NET.client.edge}:8554`, ...pool, ...flags], stateDir);
+}
+
+async function connect(): Promise<RtspClient> {
+  return await RtspClient.connect(net.client, NET.client.edge, 8554);
+}
+
+const openSessions = (): number => servers.reduce((sum, { state }) => sum + state.open, 0);
+
+it.each(['sealed', 'prefix', 'suffix'])(
+  'a second connection reaches the server of the session, %s ids',
+  async (mode) => {
+    const appliance = await start('--session-id', mode);
+    const sessions: TestSession[] = [];
+    for (let i = 0; i < 4; i++) sessions.push(await TestSession.play(net.client, URL, options));
+    for (const { id } of sessions) {
+      const second = await connect();
+      const answer = await second.ok('GET_PARAMETER', URL, { Session: id });
+      expect(answer.headers.get('CSeq')).toBe('1');
+      await second.ok('TEARDOWN', URL, { Session: id });
+      second.destroy();
+    }
+    await eventually('all are closed at the servers', () => openSessions() === 0 || undefined);
+    for (const session of sessions) session.abandon();
+    await appliance.stop();
+  },
+);
+
+it('an appliance restarted after a crash routes the old ids', async () => {
+  const first = await start();
+  const sessions: TestSession[] = [];
+  for (let i = 0; i < 4; i++) sessions.push(await TestSession.play(net.client, URL, options));
+  await first.crash();
+  const second = await start();
+  for (const session of sessions) {
+    const client = await connect();
+    await client.ok('GET_PARAMETER', URL, { Session: session.id });
+    await client.ok('TEARDOWN', URL, { Session: session.id });
+    client.destroy();
+    session.abandon();
+  }
+  await eventually('all are closed at the servers', () => openSessions() === 0 || undefined);
+  await second.stop();
+});
+
+it('a forged id gets 454 and reaches no server', async () => {
+  const toy = await listenToy(
+    net.serverA,
+    NET.serverA.ip,
+    8600,
+    ({ headers }) => `RTSP/1.0 200 OK\r\nCSeq: ${headers.get('CSeq')}\r\n\r\n`,
+  );
+  // No monitor: every connection to the toy would be one that an id caused.
+  const appliance = await start('--monitor', 'none', '--server', `${NET.serverA.ip}:8600`);
+  const session = await TestSession.play(net.client, URL, options);
+  const other = session.id.endsWith('a') ? 'b' : 'a';
+  const forged = [
+    session.id.slice(0, -1) + other,
+    other + session.id.slice(1),
+    session.id.slice(0, 10),
+    'L9F2t3UcU+eUgQ6D',
+    '0'.repeat(session.id.length),
+  ];
+  for (const id of forged) {
+    const client = await connect();
+    const answer = await client.request('GET_PARAMETER', URL, { Session: id });
+    expect([id, answer.status]).toEqual([id, 454]);
+    client.destroy();
+  }
+  expect(toy.connections()).toBe(0);
+  await session.teardown();
+  await appliance.stop();
+  await toy.close();
+});
