@@ -1,4 +1,4 @@
-import type { Clip } from './clip.js';
+import type { Clip, MediaUnit } from './clip.js';
 import type { OriginCounters } from './counters.js';
 import type { Paced, Pacer } from './pacer.js';
 import { timestampOf } from './rtp.js';
@@ -87,7 +87,7 @@ export class Session implements Paced {
     return [...this.streams].map(([track, stream]) => ({
       track,
       sequence: stream.source.sequence,
-      timestamp: timestampOf(stream.source, this.#ticks(track)),
+      timestamp: timestampOf(stream.source, this.#nextTicks(track)),
     }));
   }
 
@@ -146,6 +146,16 @@ export class Session implements Paced {
   #sendReports(nowMs: number): void {
     for (const [key, stream] of this.streams) stream.sendSenderReport(Date.now(), this.#ticks(key));
     this.#nextReportMs = nowMs + REPORT_MS;
+  }
+
+  /** Media time of the track's next unit: exactly what its next packet will carry. */
+  #nextTicks(track: number): number {
+    const { units, tracks } = this.#clip;
+    const loopTicks = tracks[track]?.loopTicks ?? 0;
+    const isOfTrack = (unit: MediaUnit) => unit.track === track;
+    const inThisLoop = units.slice(this.#nextUnit).find(isOfTrack);
+    if (inThisLoop) return this.#loops * loopTicks + inThisLoop.ticks;
+    return (this.#loops + 1) * loopTicks + (units.find(isOfTrack)?.ticks ?? 0);
   }
 
   #mediaMs(): number {
