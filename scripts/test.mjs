@@ -52,18 +52,17 @@ async function vitest(project) {
   return { passed, failed };
 }
 
-async function peersAreReady() {
+async function prepared() {
   return (await passThrough(process.execPath, [join(ROOT, 'scripts', 'setup.mjs'), '--test'])) === 0;
 }
 
-// Only words that name other folders make the real peers needless.
-const wantPeers = filters.length === 0 || !filters.every((word) => /^test\/(?!e2e)/.test(word));
+// Words that name only other folders make the real peers needless.
+const wantPeers = words.length === 0 || !words.every((word) => /^test\/(?!e2e)/.test(word));
+const ready = !wantPeers || (await prepared());
 
 if (wantNative) add(await native());
 if (wantVitest) add(await vitest('unit'));
-if (wantVitest && wantPeers) {
-  add((await peersAreReady()) ? await vitest('e2e') : { passed: 0, failed: 1 });
-}
+if (wantPeers) add(ready ? await vitest('e2e') : { passed: 0, failed: 1 });
 if (total.passed + total.failed === 0) {
   process.stderr.write(`no test matches: ${words.join(' ')}\n`);
   total.failed = 1;

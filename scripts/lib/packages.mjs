@@ -40,6 +40,7 @@ export const BUILD_TOOLS = [
 
 /** Real RTSP servers and players, and what puts them into a network of their own. */
 export const TEST_PEERS = [
+  { packages: ['cmake'], works: commands('cmake') }, // for the C++ tests
   { packages: ['iproute2'], works: commands('ip', 'ss') },
   { packages: ['procps'], works: commands('sysctl', 'pgrep') },
   { packages: ['util-linux'], works: commands('runuser') },

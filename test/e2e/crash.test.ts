@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, it } from 'vitest';
 import type { ProcessReport } from '../../src/admin/source.js';
 import { NET, TestNetwork } from '../support/netns.js';
 import { Penstock, startOrigin } from '../support/penstock.js';
