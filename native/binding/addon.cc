@@ -1,0 +1,43 @@
+#include <napi.h>
+
+#include "binding/errors.h"
+#include "binding/functions.h"
+
+namespace penstock::binding {
+namespace {
+
+template <Callback kFunction>
+void Export(Napi::Object& exports, const char* name) {
+  exports.Set(name, Napi::Function::New<Guarded<kFunction>>(exports.Env(), name));
+}
+
+// May run in several threads of a process: nothing of JavaScript is kept outside of `exports`.
+Napi::Object Load(Napi::Env env, Napi::Object exports) {
+  exports.Set("layout", Layout(env));
+  Export<CreateRegion>(exports, "createRegion");
+  Export<MapRegion>(exports, "mapRegion");
+  Export<CommandPush>(exports, "commandPush");
+  Export<MonotonicMs>(exports, "monotonicMs");
+  Export<RaiseFileLimit>(exports, "raiseFileLimit");
+  Export<ListenTcp>(exports, "listenTcp");
+  Export<BindUdp>(exports, "bindUdp");
+  Export<CloseFd>(exports, "closeFd");
+  Export<SocketPair>(exports, "socketPair");
+  Export<EventFd>(exports, "eventFd");
+  Export<Wake>(exports, "wake");
+  Export<VaultStart>(exports, "vaultStart");
+  Export<VaultAttachWorker>(exports, "vaultAttachWorker");
+  Export<VaultAttachEngine>(exports, "vaultAttachEngine");
+  Export<VaultStats>(exports, "vaultStats");
+  Export<VaultStop>(exports, "vaultStop");
+  Export<HandOver>(exports, "handOver");
+  Export<EngineStart>(exports, "engineStart");
+  Export<EngineStop>(exports, "engineStop");
+  Export<Probe>(exports, "probe");
+  return exports;
+}
+
+NODE_API_MODULE(penstock, Load)
+
+}  // namespace
+}  // namespace penstock::binding
