@@ -33,12 +33,6 @@ Napi::Value Capabilities(Napi::Env env) {
   return result;
 }
 
-Napi::Value ReceiveBufferMax(Napi::Env env) {
-  const auto bytes = net::ReceiveBufferMax();
-  if (!bytes) return env.Null();
-  return Napi::Number::New(env, static_cast<double>(*bytes));
-}
-
 }  // namespace
 
 Napi::Value Probe(const Napi::CallbackInfo& info) {
@@ -48,7 +42,7 @@ Napi::Value Probe(const Napi::CallbackInfo& info) {
   result.Set("gro", net::ProbeGro());
   result.Set("bpf", net::ProbeBpf());
   result.Set("sealedMemfd", net::ProbeSealedMemfd());
-  result.Set("rmemMax", ReceiveBufferMax(env));
+  result.Set("rmemMax", static_cast<double>(net::ReceiveBufferMax().value_or(0)));
   result.Set("fileLimit", FileLimit(env));
   result.Set("ephemeralPorts", EphemeralPorts(env));
   result.Set("capabilities", Capabilities(env));

@@ -1,0 +1,174 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { PenstockError } from '../errors.js';
+import type { Layout } from './layout.js';
+
+/** The layout that this TypeScript was written for; native/table/region_layout.h has the same number. */
+const LAYOUT_VERSION = 1;
+
+/** Names another file to load instead of those below. */
+const OVERRIDE = 'PENSTOCK_ADDON';
+
+/** Where the builders leave the addon, tried in this order: cmake-js, then node-gyp. */
+const PLACES = ['build/Release/penstock.node', 'build-gyp/build/Release/penstock.node'];
+
+export interface RegionSpec {
+  workers: number;
+  engineThreads: number;
+  services: number;
+  sessionsPerWorker: number;
+  streamsPerWorker: number;
+  /** Slots of each ring, a power of two. */
+  ringSlots: number;
+  quarantineMs: number;
+}
+
+export interface ListenOptions {
+  /** Several sockets share the port; the kernel spreads the connections over them. */
+  reusePort: boolean;
+  /** Default false: a listener on `::` takes IPv4 too. */
+  v6Only?: boolean;
+  backlog?: number;
+}
+
+export interface EngineOptions {
+  /** The engine's end of the socket pair to the vault; stays the caller's. */
+  vaultFd: number;
+  /** One eventfd per engine thread of the region; they stay the caller's. */
+  wakeFds: readonly number[];
+  gso: boolean;
+  gro: boolean;
+  /** 0…2000, or -1 for `auto`. */
+  batchDelayUs: number;
+  pinThreads: boolean;
+}
+
+export interface EngineReport {
+  gso: boolean;
+  gro: boolean;
+  /** Why something that was asked for is not in use. */
+  reasons: string[];
+}
+
+export interface VaultStats {
+  /** Held now. */
+  streams: number;
+  descriptors: number;
+  /** Messages passed on to the engine, since start. */
+  forwarded: number;
+  /** Messages and sockets refused, since start; stays zero in a healthy appliance. */
+  dropped: number;
+}
+
+export interface ProbeReport {
+  /** 'ok' or the reason, each tried and not only looked up. */
+  gso: string;
+  gro: string;
+  bpf: string;
+  sealedMemfd: string;
+  /** net.core.rmem_max in bytes; 0 where the kernel hides it (in a network namespace of its own). */
+  rmemMax: number;
+  fileLimit: { soft: number; hard: number };
+  /** net.ipv4.ip_local_port_range. */
+  ephemeralPorts: { min: number; max: number } | null;
+  capabilities: { netAdmin: boolean; bpf: boolean } | null;
+}
+
+/**
+ * The addon. Every call is synchronous and takes numbers and strings. Wrong arguments give a
+ * TypeError or RangeError that says what was expected; failed system calls give an Error with
+ * `.code` ('EADDRINUSE'), `.errno` and `.syscall`. Descriptors that it makes are close-on-exec
+ * and get to a child through its stdio slots.
+ */
+export interface NativeBinding {
+  readonly layout: Layout;
+
+  /** A new region in a memfd, initialised and sealed against any change of its size; the caller owns the descriptor. */
+  createRegion(spec: RegionSpec): number;
+  /** The region as shared memory. A process maps one region once, for all its threads, until its end. */
+  mapRegion(fd: number): SharedArrayBuffer;
+  /** Needs mapRegion before it. `worker` and `thread` choose the ring. False: the ring is full. */
+  commandPush(worker: number, thread: number, op: number, stream: number, generation: number): boolean;
+  /** CLOCK_MONOTONIC, the clock of every time in the region. */
+  monotonicMs(): number;
+
+  /** Soft limit of open descriptors becomes the hard one; returns it. */
+  raiseFileLimit(): number;
+  listenTcp(address: string, port: number, options: ListenOptions): { fd: number; port: number };
+  /**
+   * Exactly one address and port, never shared; port 0 is the kernel's choice. `receiveBuffer`: bytes to ask for,
+   * 0 keeps the default; what is granted comes back as the kernel counts it (twice the bytes asked for).
+   */
+  bindUdp(
+    address: string,
+    port: number,
+    options: { receiveBuffer: number },
+  ): { fd: number; port: number; receiveBuffer: number };
+  closeFd(fd: number): void;
+  /** SOCK_SEQPACKET. */
+  socketPair(): [number, number];
+  eventFd(): number;
+  wake(eventFd: number): void;
+
+  /** Primary: starts the thread that keeps all media sockets. */
+  vaultStart(): void;
+  /** The vault owns `fd` from now on. A former socket of that index is read to its end first. */
+  vaultAttachWorker(index: number, fd: number): void;
+  /** The vault owns `fd` from now on, and sends all that it holds before anything new. */
+  vaultAttachEngine(fd: number): void;
+  vaultStats(): VaultStats;
+  /** Closes everything that the vault holds. Does nothing where it was not started. */
+  vaultStop(): void;
+
+  /**
+   * Worker: gives the sockets of a stream away. `legs` is a mask of `1 << layout.legIndex`, `fds` holds one
+   * descriptor per bit, lowest first. They are closed on success; after an exception the caller still owns them.
+   */
+  handOver(vaultFd: number, stream: number, generation: number, legs: number, fds: readonly number[]): void;
+
+  /** Engine process: needs mapRegion before it. Probes what is asked for, starts the threads. */
+  engineStart(options: EngineOptions): EngineReport;
+  /** Joins the threads. Does nothing where they were not started. */
+  engineStop(): void;
+
+  /** What this machine allows. */
+  probe(): ProbeReport;
+}
+
+const require = createRequire(import.meta.url);
+
+/** Loads the addon, or gives the one that is loaded. Throws PENSTOCK_ERR_ADDON where it is missing or does not fit. */
+export function loadBinding(): NativeBinding {
+  const file = addonFile();
+  const binding = requireAddon(file);
+  const version = binding.layout?.version;
+  if (version !== LAYOUT_VERSION) {
+    throw new PenstockError(
+      'PENSTOCK_ERR_ADDON',
+      `${file} has layout version ${version}, expected ${LAYOUT_VERSION}: run \`npm run setup\` to build it anew`,
+    );
+  }
+  return binding;
+}
+
+function addonFile(): string {
+  const override = process.env[OVERRIDE];
+  if (override) return override;
+  const places = PLACES.map((place) => fileURLToPath(new URL(`../../${place}`, import.meta.url)));
+  const found = places.find((place) => existsSync(place));
+  if (found) return found;
+  throw new PenstockError(
+    'PENSTOCK_ERR_ADDON',
+    `the native addon is not built: run \`npm run setup\` (looked for ${places.join(' and ')})`,
+  );
+}
+
+function requireAddon(file: string): NativeBinding {
+  try {
+    return require(file) as NativeBinding;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new PenstockError('PENSTOCK_ERR_ADDON', `${file} cannot be loaded: ${reason}`, { cause: error });
+  }
+}
