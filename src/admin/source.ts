@@ -1,5 +1,8 @@
 /** What the admin API shows and changes. The primary implements it; tests have a fake. */
 import type { MonitorKind } from '../config/types.js';
+import type { MediaListenerReport, SessionReport } from '../tasks/reports.js';
+
+export type { MediaListenerReport, SessionReport, TrafficReport } from '../tasks/reports.js';
 
 export type ServiceState = 'up' | 'down' | 'draining' | 'disabled' | 'unknown';
 
@@ -34,32 +37,6 @@ export interface ServiceReport {
   stateSec: number;
 }
 
-export interface SessionReport {
-  /** Global slot of the session table. */
-  slot: number;
-  worker: number;
-  vserver: string;
-  service: string;
-  client: string;
-  /** The id that the server issued. */
-  serverId: string;
-  controlUrl: string;
-  state: 'ready' | 'playing' | 'recording';
-  transport: 'udp' | 'interleaved' | 'none';
-  streams: number;
-  ageSec: number;
-  /** Since the last RTSP message or media of this side; absent = never seen. */
-  clientIdleSec?: number;
-  serverIdleSec?: number;
-  toClient: TrafficReport;
-  toServer: TrafficReport;
-}
-
-export interface TrafficReport {
-  packets: number;
-  bytes: number;
-}
-
 /** An RTSP listener, or one UDP port of a stream. */
 export type ListenerReport = RtspListenerReport | MediaListenerReport;
 
@@ -67,28 +44,6 @@ export interface RtspListenerReport {
   kind: 'rtsp';
   vserver: string;
   address: string;
-}
-
-export interface MediaListenerReport {
-  kind: 'media';
-  /** Global slot of the stream table. */
-  stream: number;
-  session: number;
-  side: 'client' | 'server';
-  part: 'rtp' | 'rtcp';
-  address: string;
-  state: 'unused' | 'waiting' | 'latched' | 'relearning' | 'closed';
-  /** Where packets go to, once it is known. */
-  remote?: string;
-  latches: number;
-  rx: TrafficReport;
-  tx: TrafficReport;
-  refused: number;
-  punches: number;
-  /** RFC 3550 quality of what arrives here. */
-  lost: number;
-  jitterMs?: number;
-  roundTripMs?: number;
 }
 
 export interface ProcessReport {

@@ -21,6 +21,7 @@ import * as value from './values.js';
 export const MAX_WORKERS = 64;
 export const MAX_ENGINE_THREADS = 16;
 export const MAX_SERVICES = 1024;
+export const MAX_ROWS_PER_WORKER = 2 ** 20;
 
 const DAY_SEC = 86_400;
 
@@ -215,12 +216,12 @@ export const OPTIONS = {
     'Pin each engine thread to a core; worth it where nothing else runs on the machine.',
     { standard: 'false' },
   ),
-  'max-sessions': one(value.integer(1, 1_000_000), 'Sessions at a time per worker.', {
+  'max-sessions': one(value.integer(1, MAX_ROWS_PER_WORKER), 'Sessions at a time per worker.', {
     unit: 'sessions',
     standard: '4096',
   }),
   'max-streams': one(
-    value.integer(1, 2_000_000),
+    value.integer(1, MAX_ROWS_PER_WORKER),
     'Streams (one SETUP each) at a time per worker, freed ones in quarantine included.',
     { unit: 'streams', standard: '8192' },
   ),

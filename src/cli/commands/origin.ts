@@ -35,16 +35,18 @@ export function addOrigin(program: Command, context: Context): void {
 
 async function runOrigin(context: Context, given: Given): Promise<void> {
   const { address, port } = given.listen ?? parseListen(DEFAULT_LISTEN);
+  const log = createLogger({ level: 'info', process: 'origin' });
   const options: OriginOptions = {
     host: address,
     port,
-    log: createLogger({ level: 'info', process: 'origin' }),
+    log,
     ...(given.file === undefined ? {} : { file: given.file }),
     ...(given.count === undefined ? {} : { count: given.count }),
     ...(given.name === undefined ? {} : { name: given.name }),
     ...(given.sharedPorts === undefined ? {} : { sharedPorts: true }),
   };
   const origin = await startOrigin(options);
+  log.info({ listen: [origin.url] }, 'ready');
   context.out(`${origin.url}/${given.count === undefined ? 'clip' : '1'}`);
   await endSignal();
   await origin.close();

@@ -1,0 +1,17 @@
+#!/usr/bin/env node
+/** The command line: the only place where the parts of an appliance meet. */
+import { runCli } from './cli/program.js';
+
+const code = await runCli(process.argv.slice(2), {
+  hooks: {
+    // Loaded when needed: `check` and `show` want neither the addon nor the cluster.
+    serve: async (config, hooks) => (await import('./process/primary.js')).runPrimary(config, hooks),
+    probe: async () => (await import('./engine/binding.js')).loadBinding().probe(),
+  },
+  env: process.env,
+  cwd: process.cwd(),
+  out: (text) => process.stdout.write(`${text}\n`),
+  error: (text) => process.stderr.write(`${text}\n`),
+  exitCode: 0,
+});
+process.exitCode = code;

@@ -1,0 +1,55 @@
+/** Rows of `show session` and `show listener`, as read from the region. */
+
+export interface TrafficReport {
+  packets: number;
+  bytes: number;
+}
+
+export interface SessionReport {
+  /** Global slot of the oldest entry of the session table. */
+  slot: number;
+  worker: number;
+  vserver: string;
+  service: string;
+  client: string;
+  /** The id that the server issued. */
+  serverId: string;
+  controlUrl: string;
+  state: 'ready' | 'playing' | 'recording';
+  transport: 'udp' | 'interleaved' | 'opaque' | 'none';
+  streams: number;
+  ageSec: number;
+  /** Since the last RTSP message or media of this side; absent = never heard. */
+  clientIdleSec?: number;
+  serverIdleSec?: number;
+  toClient: TrafficReport;
+  toServer: TrafficReport;
+}
+
+/** A UDP port of a stream. */
+export interface MediaListenerReport {
+  kind: 'media';
+  /** Global slot of the stream table. */
+  stream: number;
+  /** Global slot of the session table. */
+  session: number;
+  media: 'unknown' | 'video' | 'audio' | 'other';
+  side: 'client' | 'server';
+  part: 'rtp' | 'rtcp';
+  address: string;
+  state: 'unused' | 'waiting' | 'latched' | 'relearning' | 'closed';
+  /** Where packets go to, once it is known. */
+  remote?: string;
+  /** How often the source was learned. */
+  latches: number;
+  rx: TrafficReport;
+  tx: TrafficReport;
+  refused: number;
+  punches: number;
+  /** RFC 3550 A.3 of what arrives here; never negative. */
+  lost: number;
+  /** RFC 3550 A.8; absent where the clock rate is not known. */
+  jitterMs?: number;
+  /** From RTCP; absent = not known. */
+  roundTripMs?: number;
+}

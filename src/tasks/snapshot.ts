@@ -1,0 +1,151 @@
+/** Reads whole tables into reports. Long for large tables, so it runs on a thread of the task pool. */
+import type { Endpoint } from '../engine/endpoint.js';
+import type { SharedRegion } from '../engine/shared-region.js';
+import { type LegView, SessionRows, type SessionView, type StreamView } from '../session/session-rows.js';
+import { MEDIA_KINDS } from '../session/session-table.js';
+import type { MediaListenerReport, SessionReport, TrafficReport } from './reports.js';
+
+/** What the numbers in the region stand for. */
+export interface Names {
+  vservers: readonly string[];
+  services: readonly string[];
+}
+
+/** All sessions; the entries that one session has with several workers become one row. Oldest first. */
+export function snapshotSessions(region: SharedRegion, names: Names, nowMs: number): SessionReport[] {
+  const rows = new SessionRows(region);
+  const streams = groupBy(openStreams(region, rows), (stream) => stream.session);
+  const entries = eachWorker(region, (worker) => [...rows.sessionsOf(worker)]).flatMap((slot) => rows.read(slot) ?? []);
+  const sessions = groupBy(entries, (entry) => `${entry.service} ${entry.serverId}`);
+  const reports = [...sessions.values()].map((parts) => {
+    const legs = parts.flatMap((part) => streams.get(part.slot) ?? []);
+    return sessionReport(region, names, parts, legs, nowMs);
+  });
+  return reports.sort((a, b) => b.ageSec - a.ageSec);
+}
+
+/** All UDP ports of open streams. */
+export function snapshotListeners(region: SharedRegion): MediaListenerReport[] {
+  const rows = new SessionRows(region);
+  return openStreams(region, rows).flatMap((stream) =>
+    stream.legs.flatMap((leg, index) => (leg.local === undefined ? [] : [listenerReport(region, stream, leg, index)])),
+  );
+}
+
+function openStreams(region: SharedRegion, rows: SessionRows): StreamView[] {
+  const slots = eachWorker(region, (worker) => [...rows.streamSlotsOf(worker)]);
+  return slots.flatMap((slot) => rows.readStream(slot) ?? []).filter((stream) => stream.state === 'open');
+}
+
+function groupBy<T, K>(items: readonly T[], key: (item: T) => K): Map<K, T[]> {
+  const groups = new Map<K, T[]>();
+  for (const item of items) {
+    const group = groups.get(key(item));
+    if (group === undefined) groups.set(key(item), [item]);
+    else group.push(item);
+  }
+  return groups;
+}
+
+function eachWorker<T>(region: SharedRegion, read: (worker: number) => T[]): T[] {
+  return Array.from({ length: region.geometry.workers }, (_, worker) => worker).flatMap(read);
+}
+
+function sessionReport(
+  region: SharedRegion,
+  names: Names,
+  parts: readonly SessionView[],
+  streams: readonly StreamView[],
+  nowMs: number,
+): SessionReport {
+  const oldest = parts.reduce((a, b) => (b.openedMs < a.openedMs ? b : a));
+  const { clientRtp, clientRtcp, serverRtp, serverRtcp } = region.layout.legIndex;
+  const toClient = legsOf(streams, clientRtp, clientRtcp);
+  const toServer = legsOf(streams, serverRtp, serverRtcp);
+  return {
+    slot: oldest.slot,
+    worker: oldest.worker,
+    vserver: names.vservers[oldest.vserver] ?? String(oldest.vserver),
+    service: names.services[oldest.service] ?? String(oldest.service),
+    client: endpointText(oldest.client),
+    serverId: oldest.serverId,
+    controlUrl: oldest.controlUrl,
+    state: stateOf(parts),
+    transport: transportOf(region, streams),
+    streams: streams.length,
+    ageSec: secondsSince(oldest.openedMs, nowMs) ?? 0,
+    ...idle(
+      'clientIdleSec',
+      [...parts.map((part) => part.clientControlMs), ...toClient.map((leg) => leg.lastRxMs)],
+      nowMs,
+    ),
+    ...idle(
+      'serverIdleSec',
+      [...parts.map((part) => part.serverControlMs), ...toServer.map((leg) => leg.lastRxMs)],
+      nowMs,
+    ),
+    toClient: sent(toClient),
+    toServer: sent(toServer),
+  };
+}
+
+function stateOf(parts: readonly SessionView[]): SessionReport['state'] {
+  if (parts.some((part) => part.recording)) return 'recording';
+  return parts.some((part) => part.playing) ? 'playing' : 'ready';
+}
+
+function transportOf(region: SharedRegion, [first]: readonly StreamView[]): SessionReport['transport'] {
+  return first === undefined ? 'none' : (nameOf(region.layout.streamTransport, first.transport) ?? 'none');
+}
+
+function legsOf(streams: readonly StreamView[], ...indices: readonly number[]): LegView[] {
+  return streams.flatMap((stream) => indices.flatMap((index) => stream.legs[index] ?? []));
+}
+
+function sent(legs: readonly LegView[]): TrafficReport {
+  return {
+    packets: legs.reduce((sum, leg) => sum + leg.txPackets, 0),
+    bytes: legs.reduce((sum, leg) => sum + leg.txBytes, 0),
+  };
+}
+
+function idle<K extends string>(key: K, times: readonly number[], nowMs: number): Partial<Record<K, number>> {
+  const seconds = secondsSince(Math.max(...times), nowMs);
+  return seconds === undefined ? {} : ({ [key]: seconds } as Record<K, number>);
+}
+
+/** A time of 0 is one that never was. */
+function secondsSince(thenMs: number, nowMs: number): number | undefined {
+  return thenMs === 0 ? undefined : Math.max(0, nowMs - thenMs) / 1000;
+}
+
+function listenerReport(region: SharedRegion, stream: StreamView, leg: LegView, index: number): MediaListenerReport {
+  const { clientRtp, clientRtcp, serverRtp } = region.layout.legIndex;
+  return {
+    kind: 'media',
+    stream: stream.slot,
+    session: stream.session,
+    media: MEDIA_KINDS[stream.media] ?? 'unknown',
+    side: index === clientRtp || index === clientRtcp ? 'client' : 'server',
+    part: index === clientRtp || index === serverRtp ? 'rtp' : 'rtcp',
+    address: leg.local === undefined ? '' : endpointText(leg.local),
+    state: nameOf(region.layout.legState, leg.state) ?? 'unused',
+    ...(leg.remote === undefined ? {} : { remote: endpointText(leg.remote) }),
+    latches: leg.latches,
+    rx: { packets: leg.rxPackets, bytes: leg.rxBytes },
+    tx: { packets: leg.txPackets, bytes: leg.txBytes },
+    refused: leg.refused,
+    punches: leg.punches,
+    lost: Math.max(0, leg.expected - leg.received),
+    ...(stream.clockRate === 0 ? {} : { jitterMs: (leg.jitterX16 / 16 / stream.clockRate) * 1000 }),
+    ...(leg.roundTripUs === 0 ? {} : { roundTripMs: leg.roundTripUs / 1000 }),
+  };
+}
+
+function nameOf<K extends string>(values: Readonly<Record<K, number>>, value: number): K | undefined {
+  return (Object.keys(values) as K[]).find((name) => values[name] === value);
+}
+
+function endpointText({ ip, port }: Endpoint): string {
+  return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
+}
