@@ -73,11 +73,11 @@ Datagram UdpReceiver::Read(uint32_t slot, const mmsghdr& message) {
   return out;
 }
 
-void PrepareMediaSocket(int fd, int family, bool gro) {
+void PrepareMediaSocket(int fd, bool gro) {
   SetOption(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
   if (gro) SetOption(fd, SOL_UDP, UDP_GRO, 1);
-  if (family == AF_INET6) SetOption(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
-  // Meaningful for an IPv6 socket too, where it carries mapped IPv4.
+  // Both families: an IPv6 socket may carry mapped IPv4, and an IPv4 one just refuses the first.
+  SetOption(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
   SetOption(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
 }
 

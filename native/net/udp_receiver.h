@@ -63,6 +63,6 @@ class UdpReceiver {
 // What a relaying socket needs: loss counter, no path MTU discovery (large packets are
 // fragmented as from any endpoint), and GRO where asked for. Never switches GRO off: merged
 // packets that wait in the queue would then lose their borders.
-void PrepareMediaSocket(int fd, int family, bool gro);
+void PrepareMediaSocket(int fd, bool gro);
 
 }  // namespace penstock::net

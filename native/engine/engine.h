@@ -1,0 +1,58 @@
+// The native packet path of an appliance: relays media between the legs of streams, which
+// workers describe in the region and whose sockets the vault hands over.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "engine/engine_thread.h"
+#include "memory/unique_fd.h"
+#include "table/region.h"
+
+namespace penstock::engine {
+
+struct EngineOptions {
+  int vault_fd = -1;          // stays the caller's
+  std::vector<int> wake_fds;  // one event descriptor per engine thread; stay the caller's
+  bool gso = true;
+  bool gro = true;
+  int batch_delay_us = kAutoDelay;
+  bool pin_threads = false;
+};
+
+struct EngineReport {
+  bool gso = false;
+  bool gro = false;
+  std::vector<std::string> reasons;  // why something that was asked for is not there
+};
+
+class Engine {
+ public:
+  // The region must outlive the engine.
+  Engine(table::Region& region, EngineOptions options);
+  ~Engine();
+
+  // Probes the kernel and starts the threads. Throws std::invalid_argument where the number of wake
+  // descriptors is not that of the engine threads, memory::SystemError where the kernel gives no more.
+  EngineReport Start();
+  // Ends the threads and closes the engine's copies of the sockets; streams stay in the region
+  // and in the vault for the next engine. Safe to call twice.
+  void Stop();
+
+ private:
+  EngineReport Probe() const;
+  void StartThreads(EngineReport& report);
+  void PinThreads(EngineReport& report);
+  void Intake();
+  bool TakeMessages();
+
+  table::Region& region_;
+  const EngineOptions options_;
+  std::vector<std::unique_ptr<EngineThread>> threads_;
+  memory::UniqueFd intake_stop_;
+  std::thread intake_;
+};
+
+}  // namespace penstock::engine

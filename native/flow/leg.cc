@@ -1,0 +1,188 @@
+#include "flow/leg.h"
+
+#include <sys/socket.h>
+
+#include "flow/endpoint.h"
+#include "memory/cell.h"
+#include "rtp/rtcp_view.h"
+#include "rtp/rtp_view.h"
+
+namespace penstock::flow {
+namespace {
+
+using counters::Verdict;
+using memory::Add;
+using memory::Load;
+using memory::Store;
+using rtp::Kind;
+
+constexpr size_t kLargestPunch = 299;  // on RTCP legs; rtspsrc's are of 200 bytes
+constexpr size_t kNtpMiddle = 10;      // of a sender report: the middle 32 bits of its NTP time
+constexpr size_t kReportLsr = 16;
+constexpr size_t kReportDlsr = 20;
+
+int SocketFamily(int fd) {
+  int family = AF_INET;
+  socklen_t length = sizeof(family);
+  ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length);
+  return family;
+}
+
+LatchRules RulesOf(const table::LegControl& control, bool rtcp) {
+  LatchRules rules;
+  rules.declared = control.declared;
+  // A value from nowhere is the strictest one.
+  rules.mode = control.latching <= table::kLatchAny ? static_cast<table::Latching>(control.latching) : table::kLatchOff;
+  rules.rtcp = rtcp;
+  rules.expects_media = (control.flags & table::kLegExpectsMedia) != 0;
+  return rules;
+}
+
+}  // namespace
+
+void Leg::TakeSocket(Stream& stream, uint32_t index, memory::UniqueFd fd) {
+  stream_ = &stream;
+  index_ = index;
+  fd_ = std::move(fd);
+  family_ = SocketFamily(fd_.get());
+  target_.fd = fd_.get();
+}
+
+void Leg::Configure(const table::LegControl& control, uint32_t clock_rate) {
+  clock_rate_ = clock_rate;
+  rewrite_ = control.rewrite;
+  expects_media_ = (control.flags & table::kLegExpectsMedia) != 0;
+  latch_.Update(RulesOf(control, rtcp()));
+  if (data_ != nullptr) PublishSource(false);
+}
+
+void Leg::Attach(table::LegData& data, Leg* opposite, bool restore) {
+  data_ = &data;
+  opposite_ = opposite;
+  if (restore) Restore();
+  PublishSource(false);
+}
+
+void Leg::Restore() {
+  const uint32_t state = Load(data_->state);
+  if ((state == table::kLegLatched || state == table::kLegRelearning) && CanSendTo(data_->remote)) {
+    latch_.Restore(data_->remote);
+  }
+  quality_.Restore(Load(data_->ssrc), Load(data_->highest_sequence), Load(data_->expected), Load(data_->received),
+                   Load(data_->jitter_x16));
+  // The socket's total may already be in the counters: only what comes from now on is counted.
+  overflow_known_ = false;
+}
+
+Decision::Change Leg::Judge(Packet& packet) {
+  packet.kind = rtp::Classify(packet.bytes, rtcp());
+  Arrival arrival{*packet.source, packet.kind, Tolerates(packet), 0, 0};
+  if (packet.kind == Kind::kRtp) {
+    arrival.sequence = rtp::Load16(&packet.bytes[2]);
+    arrival.ssrc = rtp::Load32(&packet.bytes[8]);
+  }
+  const Decision decision = latch_.Judge(arrival);
+  if (decision.change == Decision::kLatched || decision.change == Decision::kRelearned) {
+    probation_.Reset();
+    PublishSource(true);
+  } else if (decision.change != Decision::kNone) {
+    PublishState(latch_.state());
+  }
+  packet.verdict = decision.accepted ? JudgeContent(packet, arrival) : decision.refusal;
+  return decision.change;
+}
+
+bool Leg::Tolerates(const Packet& packet) const {
+  return rtcp() ? packet.bytes.size() <= kLargestPunch : !expects_media_;
+}
+
+Verdict Leg::JudgeContent(const Packet& packet, const Arrival& arrival) {
+  if (packet.kind == Kind::kPunch || packet.kind == Kind::kJunk) return Verdict::punch;
+  const bool proven = expects_media_ || packet.kind != Kind::kRtp || probation_.Pass(arrival.ssrc, arrival.sequence);
+  if (!proven) return Verdict::punch;
+  if (opposite_ == nullptr || !opposite_->open()) return Verdict::no_opposite;
+  return opposite_->target_.usable() ? Verdict::forwarded : Verdict::no_remote;
+}
+
+void Leg::Measure(const Packet& packet, int64_t now_us) {
+  if (packet.kind == Kind::kRtp) {
+    MeasureRtp(packet, now_us);
+  } else {
+    MeasureRtcp(packet, now_us);
+  }
+}
+
+void Leg::MeasureRtp(const Packet& packet, int64_t now_us) {
+  const uint8_t* header = packet.bytes.data();
+  quality_.OnPacket(rtp::Load32(header + 8), rtp::Load16(header + 2), rtp::Load32(header + 4), clock_rate_ != 0,
+                    rtp::Quality::Arrival(now_us, clock_rate_));
+  measured_ = true;
+}
+
+void Leg::MeasureRtcp(const Packet& packet, int64_t now_us) {
+  rtp::RtcpReader reader(packet.bytes);
+  rtp::RtcpBlock block;
+  while (reader.Next(block)) {
+    if (block.type() == rtp::kSenderReport) {
+      opposite_->round_trip_.OnSenderReportOut(rtp::Load32(&block.bytes[kNtpMiddle]), now_us);
+    }
+    size_t at = block.reports_offset();
+    for (size_t i = 0; i < block.reports(); ++i, at += rtp::kReportBlock) {
+      const uint32_t trip = round_trip_.OnReportIn(rtp::Load32(&block.bytes[at + kReportLsr]),
+                                                   rtp::Load32(&block.bytes[at + kReportDlsr]), now_us);
+      if (trip != 0) Store(data_->round_trip_us, trip);
+    }
+  }
+}
+
+void Leg::AccountReceived(const Packet& packet) {
+  switch (packet.verdict) {
+    case Verdict::forwarded:
+      Add(data_->rx_packets, 1);
+      Add(data_->rx_bytes, packet.bytes.size());
+      break;
+    case Verdict::punch: Add(data_->punches, 1); break;
+    default: Add(data_->refused, 1); break;
+  }
+}
+
+void Leg::AccountSent(size_t bytes) {
+  Add(data_->tx_packets, 1);
+  Add(data_->tx_bytes, bytes);
+}
+
+void Leg::Touch(table::Millis now) { Store(data_->last_rx_ms, now); }
+
+void Leg::PublishQuality() {
+  if (!measured_) return;
+  measured_ = false;
+  Store(data_->ssrc, quality_.ssrc());
+  Store(data_->highest_sequence, quality_.highest_sequence());
+  Store(data_->expected, quality_.expected());
+  Store(data_->received, quality_.received());
+  Store(data_->jitter_x16, quality_.jitter_x16());
+}
+
+void Leg::PublishState(table::LegState state) { memory::StoreRelease(data_->state, static_cast<uint32_t>(state)); }
+
+// `waiting` while the remote is half written: a successor believes only what a learned state vouches for.
+void Leg::PublishSource(bool learned) {
+  target_.address = net::ToMediaAddress(latch_.remote(), family_);
+  if (latch_.remote().port == 0) target_.address.length = 0;
+  target_.gso_refused = false;
+  PublishState(table::kLegWaiting);
+  std::atomic_thread_fence(std::memory_order_release);
+  alignas(uint64_t) const table::Endpoint remote = latch_.remote();
+  memory::CopyWords(&data_->remote, &remote, sizeof(remote));
+  if (learned) Add(data_->latches, 1);
+  PublishState(latch_.state());
+}
+
+uint32_t Leg::Overflowed(std::optional<uint32_t> total) {
+  const uint32_t since = overflow_known_ ? total.value_or(0) - overflow_ : 0;
+  overflow_ = total.value_or(0);
+  overflow_known_ = true;
+  return since;
+}
+
+}  // namespace penstock::flow

@@ -1,0 +1,90 @@
+// One media socket of a stream and all that is known of it; private to an engine thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "flow/latch.h"
+#include "memory/unique_fd.h"
+#include "net/udp_sender.h"
+#include "rtp/probation.h"
+#include "rtp/quality.h"
+#include "table/region_layout.h"
+
+namespace penstock::flow {
+
+struct Stream;
+
+// A packet as the stages of the engine see it.
+struct Packet {
+  std::span<uint8_t> bytes;
+  const table::Endpoint* source;
+  class Leg* leg;  // that it came to
+  counters::Verdict verdict;
+  rtp::Kind kind;
+};
+
+class Leg {
+ public:
+  bool open() const { return static_cast<bool>(fd_); }
+  int fd() const { return fd_.get(); }
+  Stream& stream() const { return *stream_; }
+  uint32_t index() const { return index_; }
+  Leg* opposite() const { return opposite_; }
+  const table::Endpoint& remote() const { return latch_.remote(); }
+  net::SendTarget& target() { return target_; }
+  const table::Rewrite& rewrite() const { return rewrite_; }
+  table::LegData* data() const { return data_; }
+
+  // The socket, before anything is known of the row.
+  void TakeSocket(Stream& stream, uint32_t index, memory::UniqueFd fd);
+  void CloseSocket() { fd_.Reset(); }
+  // What the row says; at the start and after each update.
+  void Configure(const table::LegControl& control, uint32_t clock_rate);
+  // Where results go, and whom packets go to. `restore`: go on from what the data half says.
+  void Attach(table::LegData& data, Leg* opposite, bool restore);
+
+  // Decides what becomes of a packet and sets its kind and verdict; gives what changed of the source.
+  Decision::Change Judge(Packet& packet);
+  // Counts quality and round trips of a packet that will be forwarded, before it is rewritten.
+  void Measure(const Packet& packet, int64_t now_us);
+  // Puts one packet into the leg's counters of the data half.
+  void AccountReceived(const Packet& packet);
+  void AccountSent(size_t bytes);
+  void Touch(table::Millis now);  // something acceptable came
+  void PublishQuality();
+  void PublishState(table::LegState state);
+
+  // Packets lost in the socket since the last call, from the kernel's running total; absent = none ever.
+  uint32_t Overflowed(std::optional<uint32_t> total);
+
+ private:
+  bool rtcp() const { return (index_ & 1) != 0; }
+  bool Tolerates(const Packet& packet) const;
+  counters::Verdict JudgeContent(const Packet& packet, const Arrival& arrival);
+  void MeasureRtp(const Packet& packet, int64_t now_us);
+  void MeasureRtcp(const Packet& packet, int64_t now_us);
+  void PublishSource(bool learned);
+  void Restore();
+
+  Stream* stream_ = nullptr;
+  uint32_t index_ = 0;
+  int family_ = 0;
+  memory::UniqueFd fd_;
+  Leg* opposite_ = nullptr;
+  table::LegData* data_ = nullptr;
+  bool expects_media_ = false;
+  bool measured_ = false;
+  bool overflow_known_ = true;
+  uint32_t overflow_ = 0;
+  uint32_t clock_rate_ = 0;
+  table::Rewrite rewrite_{};
+  Latch latch_;
+  rtp::Probation probation_;
+  rtp::Quality quality_;
+  rtp::RoundTrip round_trip_;
+  net::SendTarget target_;
+};
+
+}  // namespace penstock::flow
