@@ -28,8 +28,8 @@ export function formatAddress(host: string, port: number): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** `[rtsp://]ADDR[:PORT]`; no address or `*` is every IPv4 address, `[::]` every IPv6 one. */
-export function parseListen(text: string, defaultPort: number | undefined = RTSP_PORT): ListenAddress {
+/** `[rtsp://]ADDR[:PORT]`, the port being needed where `defaultPort` is null; no address or `*` is every IPv4 address, `[::]` every IPv6 one. */
+export function parseListen(text: string, defaultPort: number | null = RTSP_PORT): ListenAddress {
   const { host, port } = splitHostPort(stripScheme(text), defaultPort, 0);
   if (host === '' || host === '*') return { address: '0.0.0.0', port };
   if (host === 'localhost') return { address: '127.0.0.1', port };
@@ -58,13 +58,13 @@ function stripScheme(text: string): string {
   return rest;
 }
 
-function splitHostPort(text: string, defaultPort: number | undefined, minPort: number): { host: string; port: number } {
+function splitHostPort(text: string, defaultPort: number | null, minPort: number): { host: string; port: number } {
   const match = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(\d+))?$/.exec(text);
   if (match === null) {
     throw new ValueError(isIP(text) === 6 ? 'an IPv6 address stands in brackets' : 'not ADDRESS:PORT');
   }
   const port = match[3] === undefined ? defaultPort : Number(match[3]);
-  if (port === undefined) throw new ValueError('the port is missing');
+  if (port === null) throw new ValueError('the port is missing');
   if (port < minPort || port > MAX_PORT) throw new ValueError(`a port is ${minPort} to ${MAX_PORT}`);
   return { host: match[1] ?? match[2] ?? '', port };
 }

@@ -117,7 +117,7 @@ export const listenAddress: ValueType<ListenAddress> = textual(
 export const adminAddress: ValueType<ListenAddress> = textual(
   'ADDR:PORT with an IP address (IPv6 in brackets)',
   'ADDR:PORT',
-  (text) => parseListen(text, undefined),
+  (text) => parseListen(text, null),
 );
 
 export const mediaAddress: ValueType<MediaAddress> = textual(
