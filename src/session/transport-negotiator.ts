@@ -1,0 +1,281 @@
+import type { Endpoint } from '../engine/endpoint.js';
+import { parseIp } from '../engine/ip-bytes.js';
+import { PenstockError } from '../errors.js';
+import {
+  cloneSpec,
+  formatTransport,
+  hasParam,
+  isInterleaved,
+  isMulticast,
+  isUdp,
+  param,
+  parseTransport,
+  portPair,
+  removeParam,
+  setParam,
+  setPortPair,
+  type TransportSpec,
+} from '../rtsp/headers/transport.js';
+import type { PortNumbers } from './port-allocator.js';
+
+// One SETUP passes here in four steps, with the port allocation between them:
+//   planRequest  what the client asks for, and which alternatives the server will see
+//   toServer     the Transport field for the server, naming the server-side listening services
+//   matchReply   which alternative the server chose, and where it sends from
+//   toClient     the Transport field for the client, naming the client-side listening service
+
+/**
+ * `udp`: RTP that we relay. `interleaved`: RTP inside the RTSP connection. `opaque`: a protocol that
+ * we do not know; its parameters pass, its media is not ours.
+ */
+export type TransportKind = 'udp' | 'interleaved' | 'opaque';
+
+/** Channels of one stream in a connection: media and its RTCP. */
+export interface ChannelPair {
+  rtp: number;
+  rtcp: number;
+}
+
+/** One alternative of the client's Transport that goes to the server. */
+export interface Alternative {
+  kind: TransportKind;
+  /** As the client wrote it. */
+  spec: TransportSpec;
+  /** UDP: the client's own numbers, none where it gave none or zero. Also what `preserve` asks for. */
+  clientPorts?: PortNumbers;
+  /** Interleaved: the channels that the client asked for. */
+  channels?: ChannelPair;
+  /** Whether RTP is expected from this side: the server of a PLAY, the client of a RECORD. */
+  clientSends: boolean;
+  serverSends: boolean;
+}
+
+/** The alternatives that go to the server, in the client's order. */
+export type TransportPlan = readonly Alternative[];
+
+/** Server-side listening services of a plan, by the alternative's place; `undefined` for what is not UDP. */
+export type ServerSidePorts = readonly (PortNumbers | undefined)[];
+
+/** The server's choice. */
+export interface TransportMatch {
+  kind: TransportKind;
+  /** Place in the plan: the pairs of all other places can be released. */
+  chosen: number;
+  alternative: Alternative;
+  /** As the server wrote it. */
+  reply: TransportSpec;
+  /** UDP: the server's own numbers, none where it gave none or zero. Also what `preserve` asks for. */
+  serverPorts?: PortNumbers;
+  /** UDP: the server's `source=`, where it can be one. */
+  source?: string;
+  /** Interleaved: the server's channels. None where neither side named any. */
+  channels?: ChannelPair;
+}
+
+/** What we announce to the client. */
+export interface ClientFace {
+  /** Our address as the client should see it. */
+  source: string;
+  /** UDP: the client-side listening service. */
+  serverPorts?: PortNumbers;
+  /** Interleaved: the channels towards the client, where they differ from the server's. */
+  channels?: ChannelPair;
+}
+
+/** Declared sources of one side: what RTSP said. Port 0 = any. */
+export interface Declared {
+  rtp: Endpoint;
+  rtcp: Endpoint;
+}
+
+/** Each UDP alternative takes two descriptors until the server has chosen. Players send one to four. */
+export const MAX_UDP_ALTERNATIVES = 4;
+
+const HIGHEST_PORT = 65535;
+const HIGHEST_CHANNEL = 255;
+
+/**
+ * Reads the Transport field of a SETUP request. Throws PENSTOCK_ERR_BAD_TRANSPORT where it names no
+ * alternative, PENSTOCK_ERR_TRANSPORT where nothing is left that we can serve. Left out are multicast,
+ * UDP that is not RTP where RTP is offered too (the server might choose it, and its media could not
+ * reach the client), and UDP alternatives beyond the limit.
+ */
+export function planRequest(value: string): TransportPlan {
+  const specs = parseTransport(value);
+  if (specs.length === 0) throw new PenstockError('PENSTOCK_ERR_BAD_TRANSPORT', 'the Transport field is empty');
+  const unicast = specs.filter((spec) => !isMulticast(spec)).map(readAlternative);
+  if (unicast.length === 0) throw new PenstockError('PENSTOCK_ERR_TRANSPORT', `multicast is not relayed: ${value}`);
+  const relayed = unicast.some(({ kind }) => kind !== 'opaque');
+  const wanted = unicast.filter(({ kind, spec }) => kind !== 'opaque' || !relayed || !isUdp(spec));
+  let udp = 0;
+  return wanted.filter(({ kind }) => kind !== 'udp' || ++udp <= MAX_UDP_ALTERNATIVES);
+}
+
+/**
+ * The Transport field for the server: `client_port` is ours, and nothing in it can make the server send
+ * elsewhere (`destination`) or shows what a former answer said (`source`, `server_port`). All else stays.
+ */
+export function toServer(plan: TransportPlan, ports: ServerSidePorts): string {
+  return formatTransport(plan.map((alternative, place) => serverSpec(alternative, ports[place])));
+}
+
+/**
+ * Reads the Transport field of the answer; `ports` as given to `toServer`. Throws PENSTOCK_ERR_SERVICE_REPLY
+ * where there is none, PENSTOCK_ERR_TRANSPORT for multicast and for what nobody asked for.
+ */
+export function matchReply(plan: TransportPlan, ports: ServerSidePorts, value: string | undefined): TransportMatch {
+  const [reply] = parseTransport(value ?? '');
+  if (reply === undefined) {
+    throw new PenstockError('PENSTOCK_ERR_SERVICE_REPLY', 'the answer to SETUP has no Transport');
+  }
+  if (isMulticast(reply)) {
+    throw new PenstockError('PENSTOCK_ERR_TRANSPORT', `multicast is not relayed, and the server chose it: ${value}`);
+  }
+  const kind = kindOf(reply);
+  const chosen = choose(plan, ports, reply, kind);
+  const alternative = plan[chosen];
+  if (alternative === undefined) {
+    throw new PenstockError('PENSTOCK_ERR_TRANSPORT', `the server chose what was not offered: ${value}`);
+  }
+  return { kind, chosen, alternative, reply, ...readReply(kind, alternative, reply) };
+}
+
+/**
+ * The Transport field for the client: its own `client_port` and `destination` as it wrote them, our
+ * `server_port` and `source`. Over UDP both are always there: without them, or with `source=0.0.0.0`,
+ * players send their punches and RTCP nowhere. All else stays as the server wrote it.
+ */
+export function toClient(match: TransportMatch, face: ClientFace): string {
+  const spec = cloneSpec(match.reply);
+  if (match.kind === 'opaque') return formatTransport([spec]);
+  restore(spec, match.alternative.spec, 'destination');
+  if (match.kind === 'udp') {
+    restore(spec, match.alternative.spec, 'client_port');
+    if (face.serverPorts !== undefined) setPortPair(spec, 'server_port', wholePair(face.serverPorts));
+  }
+  if (match.kind === 'udp' || hasParam(spec, 'source')) setParam(spec, 'source', face.source);
+  if (match.kind === 'interleaved' && face.channels !== undefined) setPortPair(spec, 'interleaved', face.channels);
+  return formatTransport([spec]);
+}
+
+/** Where the client's packets may come from: the RTSP peer's address, and its ports or any. */
+export function declaredClient(alternative: Alternative, clientIp: string): Declared {
+  return declared(clientIp, alternative.clientPorts);
+}
+
+/**
+ * Where the server's packets may come from: its `source=` if that can be an address of a host, else the
+ * service's own address. Risk: a server (or a fault in one) can point us at any unicast host, whose packets
+ * would then be taken for the stream's; we trust the servers of the farm, and never a client, with this.
+ */
+export function declaredServer(match: TransportMatch, serviceIp: string): Declared {
+  return declared(match.source ?? serviceIp, match.serverPorts);
+}
+
+// ---- request
+
+function readAlternative(spec: TransportSpec): Alternative {
+  const kind = kindOf(spec);
+  const alternative: Alternative = { kind, spec, ...directions(param(spec, 'mode')) };
+  const clientPorts = kind === 'udp' ? realPorts(portPair(spec, 'client_port')) : undefined;
+  const channels = kind === 'interleaved' ? channelsOf(spec) : undefined;
+  if (clientPorts !== undefined) alternative.clientPorts = clientPorts;
+  if (channels !== undefined) alternative.channels = channels;
+  return alternative;
+}
+
+/** Only RTP can be relayed: the engine looks at its headers. `MP2T/H2221/UDP` and `RAW/RAW/UDP` are not. */
+function kindOf(spec: TransportSpec): TransportKind {
+  if (!/^RTP\//i.test(spec.protocol)) return 'opaque';
+  if (isInterleaved(spec)) return 'interleaved';
+  return isUdp(spec) ? 'udp' : 'opaque';
+}
+
+/** mode="PLAY" is the default (RFC 2326 §12.39); `receive` is an old word for RECORD, which ffmpeg still answers with. */
+function directions(mode: string | undefined): { clientSends: boolean; serverSends: boolean } {
+  const modes = (mode ?? '').toUpperCase().split(/[\s,]+/);
+  const clientSends = modes.includes('RECORD') || modes.includes('RECEIVE');
+  return { clientSends, serverSends: !clientSends || modes.includes('PLAY') };
+}
+
+function serverSpec({ kind, spec }: Alternative, ports: PortNumbers | undefined): TransportSpec {
+  const out = removeParam(removeParam(cloneSpec(spec), 'destination'), 'source');
+  if (kind !== 'udp') return out;
+  removeParam(out, 'server_port');
+  if (ports !== undefined) setPortPair(out, 'client_port', wholePair(ports));
+  return out;
+}
+
+// ---- answer
+
+/** Servers echo wrong ports and respell the protocol (VLC: RTP/AVP/UDP for RTP/AVP), so both only break ties. */
+function choose(plan: TransportPlan, ports: ServerSidePorts, reply: TransportSpec, kind: TransportKind): number {
+  const places = [...plan.keys()].filter((place) => plan[place]?.kind === kind);
+  const sameProtocol = places.filter((place) => sameText(plan[place]?.spec.protocol, reply.protocol));
+  if (kind === 'opaque') return sameProtocol[0] ?? -1;
+  const echoed = portPair(reply, kind === 'udp' ? 'client_port' : 'interleaved')?.rtp;
+  const asked = (place: number) => (kind === 'udp' ? ports[place]?.rtp : plan[place]?.channels?.rtp);
+  const samePorts = echoed === undefined ? [] : places.filter((place) => asked(place) === echoed);
+  return samePorts.find((place) => sameProtocol.includes(place)) ?? samePorts[0] ?? sameProtocol[0] ?? places[0] ?? -1;
+}
+
+type ReplyParts = Pick<TransportMatch, 'serverPorts' | 'source' | 'channels'>;
+
+function readReply(kind: TransportKind, alternative: Alternative, reply: TransportSpec): ReplyParts {
+  const parts: ReplyParts = {};
+  if (kind === 'udp') {
+    const serverPorts = realPorts(portPair(reply, 'server_port'));
+    const source = hostAddress(param(reply, 'source'));
+    if (serverPorts !== undefined) parts.serverPorts = serverPorts;
+    if (source !== undefined) parts.source = source;
+  }
+  const channels = kind === 'interleaved' ? (channelsOf(reply) ?? alternative.channels) : undefined;
+  if (channels !== undefined) parts.channels = channels;
+  return parts;
+}
+
+/** A numeric address that a host can send from: ffmpeg answers `source=0.0.0.0`, others a name or a group. */
+function hostAddress(text: string | undefined): string | undefined {
+  const bare = text?.replace(/^\[(.*)\]$/, '$1') ?? '';
+  const ip = parseIp(bare);
+  if (ip === undefined || ip.bytes.every((byte) => byte === 0)) return undefined;
+  const first = ip.bytes[0] ?? 0;
+  const group = ip.family === 4 ? first >= 224 : first === 255;
+  return group ? undefined : bare;
+}
+
+/** Gives a parameter of the answer the value that the client wrote; one that the client did not write goes. */
+function restore(spec: TransportSpec, asked: TransportSpec, name: string): void {
+  if (!hasParam(spec, name)) return;
+  if (!hasParam(asked, name)) removeParam(spec, name);
+  else setParam(spec, name, param(asked, name));
+}
+
+// ---- numbers
+
+function declared(ip: string, ports: PortNumbers | undefined): Declared {
+  if (ports === undefined) return { rtp: { ip, port: 0 }, rtcp: { ip, port: 0 } };
+  const { rtp, rtcp } = wholePair(ports);
+  return { rtp: { ip, port: rtp }, rtcp: { ip, port: rtcp } };
+}
+
+/** Port 0 is no port; some cameras write `0-0` or `0-1` for "you will see". */
+function realPorts(pair: PortNumbers | undefined): PortNumbers | undefined {
+  if (pair === undefined || pair.rtp === 0) return undefined;
+  return pair.rtcp === 0 ? { rtp: pair.rtp } : pair;
+}
+
+/** Where one number stands for both, RTCP is the next one; after the last one there is none (0 = any). */
+function wholePair({ rtp, rtcp }: PortNumbers): { rtp: number; rtcp: number } {
+  return { rtp, rtcp: rtcp ?? (rtp < HIGHEST_PORT ? rtp + 1 : 0) };
+}
+
+function channelsOf(spec: TransportSpec): ChannelPair | undefined {
+  const pair = portPair(spec, 'interleaved');
+  if (pair === undefined) return undefined;
+  return { rtp: pair.rtp, rtcp: pair.rtcp ?? Math.min(pair.rtp + 1, HIGHEST_CHANNEL) };
+}
+
+function sameText(a: string | undefined, b: string): boolean {
+  return a?.toUpperCase() === b.toUpperCase();
+}
