@@ -1,0 +1,55 @@
+import type { PortPair } from '../session/port-allocator.js';
+import type { NativeBinding } from './binding.js';
+
+const CLIENT_LEGS = 0b0011;
+const SERVER_LEGS = 0b1100;
+
+export interface PacketEngineOptions {
+  binding: NativeBinding;
+  worker: number;
+  vaultFd: number;
+  /** One eventfd per engine thread. */
+  wakeFds: readonly number[];
+}
+
+/**
+ * A worker's way to the engine: sockets go through the vault, which keeps them for the
+ * engine's successors, commands through a ring. All calls return at once.
+ */
+export class PacketEngine {
+  readonly #options: PacketEngineOptions;
+  /** Commands that found their ring full; sent again by `flush`. */
+  readonly #late: { op: number; stream: number; generation: number }[] = [];
+
+  constructor(options: PacketEngineOptions) {
+    this.#options = options;
+  }
+
+  /** Hands the sockets of a stream over; the descriptors belong to vault and engine then. Throws if the vault is gone. */
+  handOver(stream: number, generation: number, pairs: { client: PortPair; server: PortPair }): void {
+    const fds = [pairs.client.rtp.fd, pairs.client.rtcp.fd, pairs.server.rtp.fd, pairs.server.rtcp.fd];
+    this.#options.binding.handOver(this.#options.vaultFd, stream, generation, CLIENT_LEGS | SERVER_LEGS, fds);
+  }
+
+  /** The control half of the row changed. */
+  update(stream: number, generation: number): void {
+    this.#command(this.#options.binding.layout.commandOp.update, stream, generation);
+  }
+
+  /** The row is closing: the engine lets go of the sockets when they have been silent for a while. */
+  close(stream: number, generation: number): void {
+    this.#command(this.#options.binding.layout.commandOp.close, stream, generation);
+  }
+
+  /** Sends the commands that found no room. Called on a timer. */
+  flush(): void {
+    for (const { op, stream, generation } of this.#late.splice(0)) this.#command(op, stream, generation);
+  }
+
+  #command(op: number, stream: number, generation: number): void {
+    const { binding, worker, wakeFds } = this.#options;
+    const thread = stream % wakeFds.length;
+    if (!binding.commandPush(worker, thread, op, stream, generation)) this.#late.push({ op, stream, generation });
+    binding.wake(wakeFds[thread] as number);
+  }
+}

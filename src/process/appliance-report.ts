@@ -1,0 +1,172 @@
+import type {
+  AdminSource,
+  ListenerReport,
+  ProcessReport,
+  ServiceAction,
+  ServiceReport,
+  SessionReport,
+  StatReport,
+  VserverReport,
+} from '../admin/source.js';
+import type { Config, ServiceConfig } from '../config/types.js';
+import type { NativeBinding } from '../engine/binding.js';
+import { readCounters } from '../engine/counters.js';
+import { readProcesses } from '../engine/process-slots.js';
+import type { ServiceRows } from '../engine/service-cells.js';
+import type { SharedRegion } from '../engine/shared-region.js';
+import { TaskPool } from '../tasks/pool.js';
+import { formatAddress, type OpenListener } from './listeners.js';
+import type { ServiceHealth } from './service-health.js';
+import { describeWorkerCounter } from './worker-counters.js';
+import type { WorkerProcesses } from './worker-processes.js';
+
+const ORDERS = { drain: 'draining', enable: 'enabled', disable: 'disabled' } as const;
+
+export interface ApplianceReportOptions {
+  config: Config;
+  region: SharedRegion;
+  rows: ServiceRows;
+  health: ServiceHealth;
+  listeners: readonly OpenListener[];
+  workers: WorkerProcesses;
+  binding: NativeBinding;
+  ready(): boolean;
+}
+
+/** The appliance as the admin API shows and changes it; everything is read from the region. */
+export class ApplianceReport implements AdminSource {
+  readonly #options: ApplianceReportOptions;
+  readonly #services: { spec: ServiceConfig; vserver: string }[];
+  readonly #tasks: TaskPool;
+
+  constructor(options: ApplianceReportOptions) {
+    this.#options = options;
+    const { vservers } = options.config;
+    this.#services = vservers.flatMap(({ name, services }) => services.map((spec) => ({ spec, vserver: name })));
+    this.#tasks = new TaskPool(options.region, {
+      vservers: vservers.map(({ name }) => name),
+      services: this.#services.map(({ spec }) => spec.name),
+    });
+  }
+
+  ready(): boolean {
+    return this.#options.ready();
+  }
+
+  sessionCount(): number {
+    const { rows } = this.#options;
+    return this.#services.reduce((sum, _, service) => sum + rows.total(service, 'sessions'), 0);
+  }
+
+  vservers(): VserverReport[] {
+    const services = this.services();
+    return this.#options.config.vservers.map((vserver, index) => {
+      const own = services.filter((service) => service.vserver === vserver.name);
+      return {
+        name: vserver.name,
+        listen: this.#options.listeners.filter((listener) => listener.vserver === index).map(formatAddress),
+        method: vserver.method,
+        services: own.length,
+        servicesUp: own.filter(({ state }) => state === 'up' || state === 'unknown').length,
+        sessions: own.reduce((sum, { sessions }) => sum + sessions, 0),
+        sessionsTotal: own.reduce((sum, { sessionsTotal }) => sum + sessionsTotal, 0),
+      };
+    });
+  }
+
+  services(): ServiceReport[] {
+    return this.#services.map((_, index) => this.#service(index));
+  }
+
+  sessions(): Promise<SessionReport[]> {
+    return this.#tasks.sessions();
+  }
+
+  async listeners(): Promise<ListenerReport[]> {
+    const { config, listeners } = this.#options;
+    const rtsp = listeners.map((listener) => ({
+      kind: 'rtsp' as const,
+      vserver: config.vservers[listener.vserver]?.name ?? '',
+      address: formatAddress(listener),
+    }));
+    return [...rtsp, ...(await this.#tasks.listeners())];
+  }
+
+  processes(): ProcessReport[] {
+    const now = this.#options.binding.monotonicMs();
+    return readProcesses(this.#options.region).map((process) => ({
+      name: process.name,
+      pid: process.pid,
+      state: process.state,
+      starts: process.epoch,
+      upSec: (now - process.startedMs) / 1000,
+      ...(process.name.startsWith('worker') ? { connections: process.connections } : {}),
+      rssBytes: process.rssBytes,
+      cpuSec: process.cpuUs / 1e6,
+    }));
+  }
+
+  stats(): StatReport[] {
+    const vault = this.#options.binding.vaultStats();
+    return [
+      ...readCounters(this.#options.region),
+      {
+        name: 'vault_streams',
+        unit: 'streams',
+        about: 'streams whose sockets the primary keeps',
+        value: vault.streams,
+      },
+      {
+        name: 'vault_descriptors',
+        unit: 'sockets',
+        about: 'media sockets the primary keeps',
+        value: vault.descriptors,
+      },
+      ...Object.entries(this.#options.workers.stats()).map(([name, value]) => describeWorkerCounter(name, value)),
+    ];
+  }
+
+  changeService(name: string, action: ServiceAction): ServiceReport | undefined {
+    const index = this.#indexOf(name);
+    if (index < 0) return undefined;
+    this.#options.health.order(index, ORDERS[action]);
+    return this.#service(index);
+  }
+
+  setWeight(name: string, weight: number): ServiceReport | undefined {
+    const index = this.#indexOf(name);
+    if (index < 0) return undefined;
+    this.#options.rows.setWeight(index, weight);
+    return this.#service(index);
+  }
+
+  async close(): Promise<void> {
+    await this.#tasks.close();
+  }
+
+  #indexOf(name: string): number {
+    return this.#services.findIndex(({ spec }) => spec.name === name);
+  }
+
+  #service(index: number): ServiceReport {
+    const { rows, health, binding } = this.#options;
+    const { spec, vserver } = this.#services[index] as { spec: ServiceConfig; vserver: string };
+    const row = rows.read(index);
+    return {
+      name: spec.name,
+      vserver,
+      address: formatAddress({ address: spec.ip, port: spec.port }),
+      state: row.state,
+      reason: health.reason(index),
+      weight: row.weight,
+      maxSessions: row.maxSessions,
+      sessions: rows.total(index, 'sessions'),
+      sessionsTotal: rows.total(index, 'sessionsTotal'),
+      requestsTotal: rows.total(index, 'requestsTotal'),
+      connectFailures: rows.total(index, 'connectFailures'),
+      refusedSetups: rows.total(index, 'refusedSetups'),
+      monitor: spec.monitor.kind,
+      stateSec: (binding.monotonicMs() - row.changedMs) / 1000,
+    };
+  }
+}

@@ -1,0 +1,69 @@
+import type { Config } from '../config/types.js';
+import type { RecentNews } from '../router/persistence.js';
+
+/**
+ * Messages between the primary and its children, over Node's own IPC channel. Only control
+ * travels here: per session at most a few, per packet none.
+ */
+export type ToWorker =
+  | { type: 'init'; config: Config }
+  /** A session was seen alive, or ended, at another worker. */
+  | { type: 'session-touched'; service: number; serverId: string }
+  | { type: 'session-ended'; service: number; serverId: string }
+  | { type: 'recent'; news: RecentNews }
+  /** Stop accepting connections; report when no session is left. */
+  | { type: 'drain' }
+  /** End what is left (TEARDOWN towards the servers) and exit. */
+  | { type: 'finish' };
+
+export type ToPrimary =
+  | { type: 'ready' }
+  | { type: 'failed'; code: string; message: string }
+  | { type: 'session-touched'; service: number; serverId: string }
+  | { type: 'session-ended'; service: number; serverId: string }
+  | { type: 'recent'; news: RecentNews }
+  | { type: 'service-failed'; service: number; reason: string }
+  | { type: 'service-worked'; service: number }
+  | { type: 'worker-stats'; stats: WorkerStats };
+
+export type ToEngine = { type: 'init'; config: Config } | { type: 'finish' };
+
+export interface WorkerStats {
+  [counter: string]: number;
+}
+
+/** What a worker inherits, and where: passed in the environment variable PENSTOCK_WORKER. */
+export interface WorkerInheritance {
+  index: number;
+  regionFd: number;
+  vaultFd: number;
+  /** One per engine thread. */
+  wakeFds: number[];
+  listeners: { fd: number; vserver: number }[];
+}
+
+/** What the engine inherits: PENSTOCK_ENGINE. */
+export interface EngineInheritance {
+  regionFd: number;
+  vaultFd: number;
+  wakeFds: number[];
+}
+
+/** The first descriptor that is inherited: 0–2 are the standard ones, 3 is Node's IPC channel. */
+export const FIRST_INHERITED_FD = 4;
+
+export function readInheritance<T>(variable: 'PENSTOCK_WORKER' | 'PENSTOCK_ENGINE'): T {
+  const text = process.env[variable];
+  if (text === undefined) throw new Error(`${variable} is not set: this file is started by the primary only`);
+  return JSON.parse(text) as T;
+}
+
+/** A child's message to the primary. A primary that is gone takes the child with it, so a failed send needs no care. */
+export function sendToPrimary(message: ToPrimary): void {
+  if (process.connected) process.send?.(message);
+}
+
+/** The terminal sends these to the whole group; only the primary acts on them. */
+export function leaveSignalsToPrimary(): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'] as const) process.on(signal, () => {});
+}

@@ -1,0 +1,217 @@
+import { mkdirSync } from 'node:fs';
+import { type AdminServer, startAdminServer } from '../admin/server.js';
+import type { Config, ServiceConfig } from '../config/types.js';
+import { loadBinding, type NativeBinding } from '../engine/binding.js';
+import { ProcessSlot } from '../engine/process-slots.js';
+import { ServiceRows } from '../engine/service-cells.js';
+import { PRIMARY_SLOT, SharedRegion } from '../engine/shared-region.js';
+import { PenstockError } from '../errors.js';
+import { createLogger, type Logger } from '../log/logger.js';
+import { loadSessionKeys } from '../session/session-keys.js';
+import { ApplianceReport } from './appliance-report.js';
+import { startEngine } from './engine-process.js';
+import type { ToPrimary } from './ipc.js';
+import { formatAddress, type OpenListener, openListeners } from './listeners.js';
+import { ServiceHealth } from './service-health.js';
+import { Supervisor } from './supervisor.js';
+import { WorkerProcesses } from './worker-processes.js';
+
+const RING_SLOTS = 4096;
+const HEARTBEAT_MS = 250;
+const DRAIN_POLL_MS = 200;
+/** How long workers may take to tell servers of the sessions that are left. */
+const FINISH_GRACE_MS = 3_000;
+const ENGINE_FINISH_MS = 1_000;
+
+export interface PrimaryHooks {
+  onReady?(listeners: { address: string; port: number }[]): void;
+}
+
+/** Runs an appliance until it is told to end. Rejects with a coded error if it cannot begin. */
+export async function runPrimary(config: Config, hooks: PrimaryHooks = {}): Promise<void> {
+  const primary = new Primary(config, hooks);
+  try {
+    await primary.start();
+    await primary.ended;
+  } finally {
+    await primary.stop();
+  }
+}
+
+/** Owns region, sockets and children. Everything else is replaceable. */
+class Primary {
+  readonly ended: Promise<void>;
+  readonly #config: Config;
+  readonly #hooks: PrimaryHooks;
+  readonly #log: Logger;
+  readonly #binding: NativeBinding;
+  readonly #region: SharedRegion;
+  readonly #regionFd: number;
+  readonly #wakeFds: number[];
+  readonly #listeners: OpenListener[];
+  readonly #workers: WorkerProcesses;
+  readonly #engine: Supervisor;
+  readonly #health: ServiceHealth;
+  readonly #report: ApplianceReport;
+  readonly #ready = { engine: false, workers: new Set<number>(), announced: false };
+  readonly #timers: NodeJS.Timeout[] = [];
+  #admin: AdminServer | undefined;
+  #end: (error?: Error) => void = () => {};
+  #draining = false;
+  #stopped = false;
+
+  constructor(config: Config, hooks: PrimaryHooks) {
+    this.#config = config;
+    this.#hooks = hooks;
+    this.ended = new Promise((resolve, reject) => {
+      this.#end = (error) => (error ? reject(error) : resolve());
+    });
+    this.#log = createLogger({ level: config.logLevel, process: 'primary' });
+    makeStateDir(config.stateDir);
+    // Before the workers, so that they all find the same key.
+    loadSessionKeys(config.sessionKeyFile, config.stateDir);
+    this.#binding = loadBinding();
+    this.#binding.raiseFileLimit();
+    const services = config.vservers.flatMap((vserver) => vserver.services);
+    this.#regionFd = this.#binding.createRegion({
+      workers: config.workers,
+      engineThreads: config.engineThreads,
+      services: services.length,
+      sessionsPerWorker: config.maxSessions,
+      streamsPerWorker: config.maxStreams,
+      ringSlots: RING_SLOTS,
+      quarantineMs: config.quarantineMs,
+    });
+    this.#region = new SharedRegion(this.#binding.mapRegion(this.#regionFd), this.#binding.layout);
+    const rows = new ServiceRows(this.#region);
+    for (const [index, service] of services.entries()) initialiseService(rows, index, service);
+    this.#wakeFds = Array.from({ length: config.engineThreads }, () => this.#binding.eventFd());
+    this.#listeners = openListeners(this.#binding, config);
+    this.#health = new ServiceHealth(services, rows, this.#log);
+    this.#workers = this.#createWorkers();
+    this.#engine = new Supervisor(() => startEngine(this.#binding, config, this.#regionFd, this.#wakeFds), {
+      onStart: (child) => child.on('message', (message) => this.#fromEngine(message as ToPrimary)),
+      onDeath: (description, pauseMs) => this.#log.error({ pauseMs }, `engine: ${description}; starting another`),
+    });
+    this.#report = new ApplianceReport({
+      config,
+      region: this.#region,
+      rows,
+      health: this.#health,
+      listeners: this.#listeners,
+      workers: this.#workers,
+      binding: this.#binding,
+      ready: () => this.#ready.announced && !this.#draining,
+    });
+  }
+
+  async start(): Promise<void> {
+    const slot = new ProcessSlot(this.#region, PRIMARY_SLOT);
+    this.#timers.push(setInterval(() => slot.beat(), HEARTBEAT_MS));
+    const { stateDir, admin } = this.#config;
+    this.#admin = await startAdminServer(this.#report, { stateDir, ...(admin ? { tcp: admin } : {}) });
+    this.#binding.vaultStart();
+    this.#engine.start();
+    this.#workers.start();
+    this.#health.start();
+    slot.setState('ready');
+    this.#listenToSignals();
+  }
+
+  /** Ends everything that is left, in the order in which it depends on each other. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    for (const timer of this.#timers) clearInterval(timer);
+    await this.#health.stop();
+    await this.#workers.stop(FINISH_GRACE_MS);
+    await this.#stopEngine();
+    await this.#report.close();
+    await this.#admin?.close();
+    this.#binding.vaultStop();
+    this.#log.info('ended');
+  }
+
+  #createWorkers(): WorkerProcesses {
+    return new WorkerProcesses({
+      binding: this.#binding,
+      config: this.#config,
+      regionFd: this.#regionFd,
+      wakeFds: this.#wakeFds,
+      listeners: this.#listeners,
+      onReady: (worker) => {
+        this.#ready.workers.add(worker);
+        this.#announce();
+      },
+      onDeath: (worker, description, pauseMs) =>
+        this.#log.error({ worker, pauseMs }, `worker ${worker}: ${description}; starting another`),
+      onFailed: ({ code, message }) => this.#log.error({ code }, `a worker could not start: ${message}`),
+      onServiceFailed: (service, reason) => this.#health.failed(service, reason),
+      onServiceWorked: (service) => this.#health.worked(service),
+    });
+  }
+
+  #fromEngine(message: ToPrimary): void {
+    if (message.type !== 'ready') return;
+    this.#ready.engine = true;
+    this.#announce();
+  }
+
+  #announce(): void {
+    const { engine, workers, announced } = this.#ready;
+    if (announced || !engine || workers.size < this.#config.workers) return;
+    this.#ready.announced = true;
+    const listen = this.#listeners.map((listener) => `rtsp://${formatAddress(listener)}`);
+    this.#log.info({ listen, workers: workers.size, stateDir: this.#config.stateDir }, 'ready');
+    this.#hooks.onReady?.(this.#listeners.map(({ address, port }) => ({ address, port })));
+  }
+
+  #listenToSignals(): void {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.#onEndSignal(signal));
+  }
+
+  /** The first signal drains, a second one ends at once. */
+  #onEndSignal(signal: string): void {
+    if (this.#draining) {
+      this.#log.warn(`${signal} again: ending at once`);
+      this.#workers.kill();
+      this.#end();
+      return;
+    }
+    this.#draining = true;
+    const sessions = this.#report.sessionCount();
+    const drainTimeoutMs = this.#config.drainTimeoutMs;
+    this.#log.info({ sessions, drainTimeoutMs }, `${signal}: no new connections; waiting for sessions to end`);
+    this.#workers.drain();
+    const deadline = performance.now() + drainTimeoutMs;
+    this.#timers.push(
+      setInterval(() => {
+        if (this.#report.sessionCount() === 0 || performance.now() >= deadline) this.#end();
+      }, DRAIN_POLL_MS),
+    );
+  }
+
+  async #stopEngine(): Promise<void> {
+    const child = this.#engine.child;
+    const ended = this.#engine.stop();
+    if (child?.connected) child.send({ type: 'finish' });
+    const timer = setTimeout(() => child?.kill('SIGKILL'), ENGINE_FINISH_MS);
+    await ended;
+    clearTimeout(timer);
+  }
+}
+
+function initialiseService(rows: ServiceRows, index: number, service: ServiceConfig): void {
+  rows.setState(index, 'unknown');
+  rows.setWeight(index, service.weight);
+  rows.setMaxSessions(index, service.maxSessions);
+}
+
+function makeStateDir(stateDir: string): void {
+  try {
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    const reason = (error as Error).message;
+    throw new PenstockError('PENSTOCK_ERR_STATE_DIR', `cannot use ${stateDir}: ${reason}`, { cause: error });
+  }
+}

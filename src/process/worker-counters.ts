@@ -1,0 +1,31 @@
+import type { StatReport } from '../admin/source.js';
+
+/** Counters that workers keep in their own memory: they begin again with each worker process. */
+const COUNTERS: Readonly<Record<string, readonly [unit: string, about: string]>> = {
+  connections: ['connections', 'client connections accepted'],
+  requests: ['requests', 'requests of clients'],
+  refused: ['requests', 'requests that penstock itself answered with an error'],
+  badInput: ['connections', 'client connections closed because of what they sent'],
+  framesToClient: ['frames', 'interleaved frames passed to clients'],
+  framesToServer: ['frames', 'interleaved frames passed to servers'],
+  framesDropped: ['frames', 'interleaved frames dropped because the reader was too slow'],
+  framesUnknownChannel: ['frames', 'interleaved frames on channels that were not set up'],
+  opened: ['sessions', 'sessions opened'],
+  adopted: ['sessions', 'sessions taken over from a worker that died'],
+  ended: ['sessions', 'sessions ended'],
+  idle: ['sessions', 'sessions ended because control and media, or the client, were silent'],
+  teardownsSent: ['requests', 'TEARDOWNs that penstock sent by itself'],
+  allocated: ['pairs', 'media port pairs given out'],
+  preserved: ['pairs', 'media port pairs with the numbers that the peer asked for'],
+  conflicts: ['pairs', 'media port pairs that were in use'],
+  exhausted: ['pairs', 'media port pairs that could not be had'],
+};
+
+export function describeWorkerCounter(name: string, value: number): StatReport {
+  const [unit, about] = COUNTERS[name] ?? ['', ''];
+  return { name: `worker_${snakeCase(name)}`, unit, about, value };
+}
+
+function snakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}

@@ -1,0 +1,23 @@
+import { PenstockError } from '../errors.js';
+import { leaveSignalsToPrimary, readInheritance, sendToPrimary, type ToWorker, type WorkerInheritance } from './ipc.js';
+import { WorkerProcess } from './worker.js';
+
+let worker: WorkerProcess | undefined;
+
+async function start(message: Extract<ToWorker, { type: 'init' }>): Promise<void> {
+  try {
+    worker = new WorkerProcess(message.config, readInheritance<WorkerInheritance>('PENSTOCK_WORKER'));
+    await worker.start();
+  } catch (error) {
+    const code = error instanceof PenstockError ? error.code : 'PENSTOCK_ERR_BIND';
+    sendToPrimary({ type: 'failed', code, message: (error as Error).stack ?? String(error) });
+    process.exitCode = 1;
+    process.disconnect();
+  }
+}
+
+leaveSignalsToPrimary();
+process.on('message', (message: ToWorker) => {
+  if (message.type === 'init') void start(message);
+  else worker?.receive(message);
+});

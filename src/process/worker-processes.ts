@@ -1,0 +1,130 @@
+import type { ChildProcess } from 'node:child_process';
+import cluster, { type Worker } from 'node:cluster';
+import { fileURLToPath } from 'node:url';
+import type { Config } from '../config/types.js';
+import type { NativeBinding } from '../engine/binding.js';
+import { FIRST_INHERITED_FD, type ToPrimary, type ToWorker, type WorkerInheritance, type WorkerStats } from './ipc.js';
+import type { OpenListener } from './listeners.js';
+import { Supervisor } from './supervisor.js';
+
+const ENTRY = fileURLToPath(new URL('./worker-entry.js', import.meta.url));
+
+export interface WorkerProcessesOptions {
+  binding: NativeBinding;
+  config: Config;
+  regionFd: number;
+  wakeFds: readonly number[];
+  listeners: readonly OpenListener[];
+  onReady(worker: number): void;
+  onDeath(worker: number, description: string, pauseMs: number): void;
+  onFailed(message: Extract<ToPrimary, { type: 'failed' }>): void;
+  onServiceFailed(service: number, reason: string): void;
+  onServiceWorked(service: number): void;
+}
+
+/** The cluster workers: one supervisor per worker index, and the messages between them. */
+export class WorkerProcesses {
+  readonly #options: WorkerProcessesOptions;
+  readonly #supervisors: Supervisor[];
+  readonly #stats: (WorkerStats | undefined)[] = [];
+
+  constructor(options: WorkerProcessesOptions) {
+    this.#options = options;
+    this.#supervisors = Array.from({ length: options.config.workers }, (_, index) => this.#supervise(index));
+  }
+
+  start(): void {
+    for (const supervisor of this.#supervisors) supervisor.start();
+  }
+
+  /** Tells every worker to stop accepting. */
+  drain(): void {
+    this.#broadcast({ type: 'drain' });
+  }
+
+  /** Workers end their sessions and exit; after `graceMs` they are killed. */
+  async stop(graceMs: number): Promise<void> {
+    const ended = this.#supervisors.map((supervisor) => supervisor.stop());
+    this.#broadcast({ type: 'finish' });
+    const timer = setTimeout(() => this.kill(), graceMs);
+    await Promise.all(ended);
+    clearTimeout(timer);
+  }
+
+  kill(): void {
+    for (const supervisor of this.#supervisors) supervisor.child?.kill('SIGKILL');
+  }
+
+  /** Counters that workers keep outside of the region, summed. */
+  stats(): WorkerStats {
+    const sum: WorkerStats = {};
+    for (const stats of this.#stats) {
+      for (const [name, value] of Object.entries(stats ?? {})) sum[name] = (sum[name] ?? 0) + value;
+    }
+    return sum;
+  }
+
+  #supervise(index: number): Supervisor {
+    return new Supervisor(() => this.#spawn(index), {
+      onStart: (child) => child.on('message', (message) => this.#receive(index, message as ToPrimary)),
+      onDeath: (description, pauseMs) => this.#options.onDeath(index, description, pauseMs),
+    });
+  }
+
+  /** A successor has its predecessor's index, listening sockets and slices of the region. */
+  #spawn(index: number): ChildProcess {
+    const { binding, config, regionFd, wakeFds, listeners } = this.#options;
+    const [ours, theirs] = binding.socketPair();
+    const fds = [regionFd, theirs, ...wakeFds, ...listeners.map(({ fds }) => fds[index] as number)];
+    const firstListener = FIRST_INHERITED_FD + 2 + wakeFds.length;
+    const inheritance: WorkerInheritance = {
+      index,
+      regionFd: FIRST_INHERITED_FD,
+      vaultFd: FIRST_INHERITED_FD + 1,
+      wakeFds: wakeFds.map((_, thread) => FIRST_INHERITED_FD + 2 + thread),
+      listeners: listeners.map(({ vserver }, i) => ({ fd: firstListener + i, vserver })),
+    };
+    cluster.setupPrimary({ exec: ENTRY, args: [], stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...fds] });
+    const worker = cluster.fork({ PENSTOCK_WORKER: JSON.stringify(inheritance) });
+    binding.closeFd(theirs);
+    binding.vaultAttachWorker(index, ours);
+    send(worker, { type: 'init', config });
+    return worker.process;
+  }
+
+  #receive(index: number, message: ToPrimary): void {
+    switch (message.type) {
+      case 'ready':
+        this.#options.onReady(index);
+        break;
+      case 'failed':
+        this.#options.onFailed(message);
+        break;
+      case 'session-touched':
+      case 'session-ended':
+      case 'recent':
+        this.#broadcast(message, index);
+        break;
+      case 'service-failed':
+        this.#options.onServiceFailed(message.service, message.reason);
+        break;
+      case 'service-worked':
+        this.#options.onServiceWorked(message.service);
+        break;
+      case 'worker-stats':
+        this.#stats[index] = message.stats;
+    }
+  }
+
+  #broadcast(message: ToWorker, except?: number): void {
+    for (const [index, supervisor] of this.#supervisors.entries()) {
+      const child = supervisor.child;
+      // A worker may die between our look and our send; its successor starts from the region.
+      if (index !== except && child?.connected) child.send(message, () => {});
+    }
+  }
+}
+
+function send(worker: Worker, message: ToWorker): void {
+  worker.process.send?.(message, undefined, undefined, () => {});
+}

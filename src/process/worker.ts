@@ -1,0 +1,189 @@
+import { createServer, type Server } from 'node:net';
+import type { Config } from '../config/types.js';
+import { loadBinding } from '../engine/binding.js';
+import { EventRings } from '../engine/event-ring.js';
+import { PacketEngine } from '../engine/packet-engine.js';
+import { ProcessSlot } from '../engine/process-slots.js';
+import { RegionServiceCells } from '../engine/service-cells.js';
+import { SharedRegion, workerSlot } from '../engine/shared-region.js';
+import { createLogger } from '../log/logger.js';
+import { RecentAffinity } from '../router/persistence.js';
+import { Router } from '../router/router.js';
+import { Service } from '../router/service.js';
+import { Vserver } from '../router/vserver.js';
+import { PortAllocator } from '../session/port-allocator.js';
+import { RtspProxy } from '../session/proxy.js';
+import { SessionCodec } from '../session/session-codec.js';
+import { SessionKeeper } from '../session/session-keeper.js';
+import { loadSessionKeys } from '../session/session-keys.js';
+import { SessionTable } from '../session/session-table.js';
+import { TeardownSender } from '../session/teardown.js';
+import { sendToPrimary, type ToWorker, type WorkerInheritance } from './ipc.js';
+
+const TICK_MS = 500;
+const HEARTBEAT_MS = 250;
+const FINISH_POLL_MS = 20;
+const ACCEPT_BACKLOG = 1024;
+
+/** One worker: accepts RTSP connections on its own sockets and serves them. */
+export class WorkerProcess {
+  readonly #log;
+  readonly #proxy: RtspProxy;
+  readonly #keeper: SessionKeeper;
+  readonly #teardowns: TeardownSender;
+  readonly #recent: RecentAffinity;
+  readonly #servers: Server[] = [];
+  readonly #slot: ProcessSlot;
+  readonly #events: EventRings;
+  readonly #inherited: WorkerInheritance;
+  readonly #vservers: Vserver[];
+  #draining = false;
+
+  constructor(config: Config, inherited: WorkerInheritance) {
+    const worker = inherited.index;
+    this.#inherited = inherited;
+    this.#log = createLogger({ level: config.logLevel, process: `worker-${worker}` });
+    const binding = loadBinding();
+    binding.raiseFileLimit();
+    const region = new SharedRegion(binding.mapRegion(inherited.regionFd), binding.layout);
+    this.#slot = new ProcessSlot(region, workerSlot(worker));
+    this.#events = new EventRings(region, worker);
+    const now = () => binding.monotonicMs();
+
+    const cells = new RegionServiceCells(region, worker);
+    const services: Service[] = [];
+    const hosts = new Map<Service, string>();
+    this.#vservers = config.vservers.map((vserver) => {
+      const pool = vserver.services.map((spec) => {
+        const service = new Service({ index: services.length, ...spec }, cells);
+        services.push(service);
+        hosts.set(service, spec.host);
+        return service;
+      });
+      return new Vserver(
+        { name: vserver.name, method: vserver.method, services: pool },
+        { rng: Math.random, workers: config.workers },
+      );
+    });
+    this.#recent = new RecentAffinity({ now, worker, tell: (news) => sendToPrimary({ type: 'recent', news }) });
+    const router = new Router(this.#vservers, this.#recent);
+    const codec = new SessionCodec({
+      mode: config.sessionId,
+      keys: loadSessionKeys(config.sessionKeyFile, config.stateDir),
+      isMember: ({ ip, port }) => router.serviceByAddress(ip, port) !== undefined,
+    });
+    const table = new SessionTable(region, worker);
+    const engine = new PacketEngine({ binding, worker, vaultFd: inherited.vaultFd, wakeFds: inherited.wakeFds });
+    const ports = new PortAllocator({
+      range: config.mediaPorts,
+      policy: config.portPolicy,
+      bind: (address, port) => binding.bindUdp(address, port, { receiveBuffer: config.receiveBuffer }),
+      close: (fd) => binding.closeFd(fd),
+    });
+    this.#teardowns = new TeardownSender(config, this.#log);
+    this.#keeper = new SessionKeeper({
+      config,
+      table,
+      engine,
+      log: this.#log,
+      now,
+      services,
+      sendTeardown: (service, url, serverId) => this.#teardowns.send(service, url, serverId),
+      tellTouched: (service, serverId) => sendToPrimary({ type: 'session-touched', service, serverId }),
+      tellEnded: (service, serverId) => sendToPrimary({ type: 'session-ended', service, serverId }),
+    });
+    this.#proxy = new RtspProxy({
+      config,
+      log: this.#log,
+      router,
+      codec,
+      table,
+      keeper: this.#keeper,
+      ports,
+      engine,
+      legIndex: binding.layout.legIndex,
+      now,
+      hostOf: (service) => hosts.get(service) ?? service.ip,
+      serviceFailed: (service, reason) => sendToPrimary({ type: 'service-failed', service: service.index, reason }),
+      serviceWorked: (service) => sendToPrimary({ type: 'service-worked', service: service.index }),
+    });
+  }
+
+  /** Adopts what a predecessor left, then listens. */
+  async start(): Promise<void> {
+    this.#keeper.adopt();
+    setInterval(() => this.#tick(), TICK_MS);
+    setInterval(() => this.#beat(), HEARTBEAT_MS);
+    await Promise.all(this.#inherited.listeners.map((listener) => this.#listen(listener.fd, listener.vserver)));
+    this.#slot.setState('ready');
+    sendToPrimary({ type: 'ready' });
+  }
+
+  receive(message: ToWorker): void {
+    switch (message.type) {
+      case 'session-touched':
+        this.#keeper.touchedElsewhere(message.service, message.serverId);
+        break;
+      case 'session-ended':
+        this.#keeper.endedElsewhere(message.service, message.serverId);
+        break;
+      case 'recent':
+        this.#recent.hear(message.news);
+        break;
+      case 'drain':
+        this.#drain();
+        break;
+      case 'finish':
+        this.#finish();
+        break;
+    }
+  }
+
+  #listen(fd: number, vserverIndex: number): Promise<void> {
+    const vserver = this.#vservers[vserverIndex] as Vserver;
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
+      this.#proxy.accept(socket, vserver),
+    );
+    this.#servers.push(server);
+    return new Promise((resolve, reject) => {
+      server.once('error', reject);
+      // Exclusive: the socket is this worker's own; cluster's sharing would send each accept through the primary.
+      server.listen({ fd, exclusive: true, backlog: ACCEPT_BACKLOG }, () => resolve());
+    });
+  }
+
+  #beat(): void {
+    this.#slot.setConnections(this.#proxy.connections);
+    this.#slot.beat();
+  }
+
+  #tick(): void {
+    this.#proxy.tick();
+    this.#events.drain(() => {});
+    sendToPrimary({ type: 'worker-stats', stats: this.#stats() });
+  }
+
+  #stats(): Record<string, number> {
+    return { ...this.#proxy.counters, ...this.#keeper.counters, ...this.#proxy.ports.counters };
+  }
+
+  #drain(): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    this.#slot.setState('draining');
+    for (const server of this.#servers) server.close();
+  }
+
+  /** Ends what is left politely: the servers hear of it, then the process ends. */
+  #finish(): void {
+    this.#drain();
+    this.#keeper.endAll('shutdown');
+    this.#proxy.close();
+    const done = () => this.#proxy.connections === 0 && this.#teardowns.pending === 0;
+    const timer = setInterval(() => done() && exit(), FINISH_POLL_MS);
+    const exit = () => {
+      clearInterval(timer);
+      process.exit(0);
+    };
+  }
+}

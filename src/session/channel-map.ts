@@ -1,0 +1,87 @@
+import type { Layout } from '../engine/layout.js';
+import type { Upstream } from './upstream.js';
+
+const CHANNELS = 256;
+const NONE = -1;
+
+/** Two channels of one stream: media and its RTCP. */
+export interface ChannelPair {
+  rtp: number;
+  rtcp: number;
+}
+
+/** Where frames of one client channel go, and which legs of which stream row they count on. */
+export interface ChannelRoute {
+  upstream: Upstream;
+  /** The server's number. */
+  channel: number;
+  stream: number;
+  clientLeg: number;
+  serverLeg: number;
+}
+
+/**
+ * Which interleaved channel of a client connection belongs to which channel of which upstream
+ * (RFC 2326 §10.12). With one upstream the numbers are the same on both sides; a second one may
+ * use numbers that are taken, and then gets others towards the client.
+ */
+export class ChannelMap {
+  readonly #routes: (ChannelRoute | undefined)[] = new Array(CHANNELS);
+
+  /**
+   * The client's numbers for a pair of the server: the same ones where they are free, else the
+   * lowest free pair; undefined when none is left. Numbers that this upstream had are given up.
+   */
+  choose(upstream: Upstream, server: ChannelPair): ChannelPair | undefined {
+    for (const channel of [server.rtp, server.rtcp]) this.close(this.toClient(upstream, channel));
+    return this.#isFree(server) ? server : this.#freePair();
+  }
+
+  open(upstream: Upstream, server: ChannelPair, client: ChannelPair, stream: number, legs: Layout['legIndex']): void {
+    const { clientRtp, clientRtcp, serverRtp, serverRtcp } = legs;
+    const common = { upstream, stream };
+    this.#routes[client.rtp] = { ...common, channel: server.rtp, clientLeg: clientRtp, serverLeg: serverRtp };
+    this.#routes[client.rtcp] = { ...common, channel: server.rtcp, clientLeg: clientRtcp, serverLeg: serverRtcp };
+    upstream.clientChannels[server.rtp] = client.rtp;
+    upstream.clientChannels[server.rtcp] = client.rtcp;
+  }
+
+  /** The route of a client channel. */
+  toServer(clientChannel: number): ChannelRoute | undefined {
+    return this.#routes[clientChannel];
+  }
+
+  /** The client's channel for a frame of the server, or -1. */
+  toClient(upstream: Upstream, serverChannel: number): number {
+    return upstream.clientChannels[serverChannel] ?? NONE;
+  }
+
+  close(clientChannel: number): void {
+    const route = this.#routes[clientChannel];
+    if (!route) return;
+    route.upstream.clientChannels[route.channel] = NONE;
+    this.#routes[clientChannel] = undefined;
+  }
+
+  closeUpstream(upstream: Upstream): void {
+    for (const channel of upstream.clientChannels) if (channel !== NONE) this.#routes[channel] = undefined;
+    upstream.clientChannels.fill(NONE);
+  }
+
+  #isFree({ rtp, rtcp }: ChannelPair): boolean {
+    return rtp < CHANNELS && rtcp < CHANNELS && !this.#routes[rtp] && !this.#routes[rtcp];
+  }
+
+  #freePair(): ChannelPair | undefined {
+    for (let rtp = 0; rtp < CHANNELS; rtp += 2) {
+      const pair = { rtp, rtcp: rtp + 1 };
+      if (this.#isFree(pair)) return pair;
+    }
+    return undefined;
+  }
+}
+
+/** A fresh table from server channel to client channel. */
+export function noChannels(): Int16Array {
+  return new Int16Array(CHANNELS).fill(NONE);
+}

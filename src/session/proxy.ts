@@ -1,0 +1,125 @@
+import type { Socket } from 'node:net';
+import type { Config } from '../config/types.js';
+import type { Layout } from '../engine/layout.js';
+import type { PacketEngine } from '../engine/packet-engine.js';
+import type { Logger } from '../log/logger.js';
+import type { Router } from '../router/router.js';
+import type { Service } from '../router/service.js';
+import type { Vserver } from '../router/vserver.js';
+import type { Authority } from '../rtsp/headers/url.js';
+import { ClientConnection } from './client-connection.js';
+import type { PortAllocator } from './port-allocator.js';
+import type { SessionCodec } from './session-codec.js';
+import type { SessionKeeper } from './session-keeper.js';
+import type { SessionTable } from './session-table.js';
+
+export interface RtspProxyOptions {
+  config: Config;
+  log: Logger;
+  router: Router;
+  codec: SessionCodec;
+  table: SessionTable;
+  keeper: SessionKeeper;
+  ports: PortAllocator;
+  engine: PacketEngine;
+  legIndex: Layout['legIndex'];
+  now(): number;
+  /** Host names by which a service is configured, beside its address: servers may name themselves so. */
+  hostOf(service: Service): string;
+  serviceFailed(service: Service, reason: string): void;
+  serviceWorked(service: Service): void;
+}
+
+/** What all connections of a worker share. */
+export class RtspProxy {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly router: Router;
+  readonly codec: SessionCodec;
+  readonly table: SessionTable;
+  readonly keeper: SessionKeeper;
+  readonly ports: PortAllocator;
+  readonly engine: PacketEngine;
+  readonly legIndex: Layout['legIndex'];
+  readonly counters = {
+    connections: 0,
+    requests: 0,
+    refused: 0,
+    badInput: 0,
+    framesToClient: 0,
+    framesToServer: 0,
+    framesDropped: 0,
+    framesUnknownChannel: 0,
+  };
+  readonly #options: RtspProxyOptions;
+  readonly #connections = new Set<ClientConnection>();
+
+  constructor(options: RtspProxyOptions) {
+    this.#options = options;
+    this.config = options.config;
+    this.log = options.log;
+    this.router = options.router;
+    this.codec = options.codec;
+    this.table = options.table;
+    this.keeper = options.keeper;
+    this.ports = options.ports;
+    this.engine = options.engine;
+    this.legIndex = options.legIndex;
+  }
+
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  accept(socket: Socket, vserver: Vserver): void {
+    this.counters.connections++;
+    this.#connections.add(new ClientConnection(this, socket, vserver));
+  }
+
+  connectionClosed(connection: ClientConnection): void {
+    this.#connections.delete(connection);
+  }
+
+  now(): number {
+    return this.#options.now();
+  }
+
+  /** Row of the vserver in the configuration. */
+  vserverIndex(vserver: Vserver): number {
+    return this.router.vservers.indexOf(vserver);
+  }
+
+  /** Once a second or so. */
+  tick(): void {
+    const nowMs = this.now();
+    for (const connection of this.#connections) connection.tick(nowMs);
+    this.keeper.sweep();
+  }
+
+  /** Ends all connections, each as soon as nothing is being answered on it. */
+  close(): void {
+    for (const connection of this.#connections) connection.close();
+  }
+
+  serviceFailed(service: Service, reason: string): void {
+    this.#options.serviceFailed(service, reason);
+  }
+
+  serviceWorked(service: Service): void {
+    this.#options.serviceWorked(service);
+  }
+
+  /** Whether `authority` is the service's own address or configured name. */
+  names(service: Service, authority: Authority): boolean {
+    if (authority.port !== service.port) return false;
+    return authority.host === service.ip || authority.host === this.#options.hostOf(service).toLowerCase();
+  }
+
+  /** Where media of a client that reached us on `localIp` is received, and what the client is told. */
+  clientMediaAddress(localIp: string): { address: string; advertised: string } {
+    const usable = this.config.mediaAddresses.filter(({ address }) => address.includes(':') === localIp.includes(':'));
+    const chosen = usable.find(({ address }) => address === localIp) ?? usable[0];
+    const address = chosen?.address ?? localIp;
+    return { address, advertised: chosen?.advertised ?? address };
+  }
+}

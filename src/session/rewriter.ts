@@ -1,0 +1,70 @@
+import { mapRtpInfoUrls } from '../rtsp/headers/rtp-info.js';
+import { mapSessionId, parseSession } from '../rtsp/headers/session.js';
+import { type Authority, replaceAuthority } from '../rtsp/headers/url.js';
+import { type RtspMessage, type RtspRequest, type RtspResponse, setBody } from '../rtsp/message.js';
+import { rewriteSdp } from '../rtsp/sdp.js';
+
+/** Both faces of one exchange: what the server says of itself, and what the client knows instead. */
+export interface Faces {
+  /** Whether an authority in a URL names the server itself. */
+  isServer(authority: Authority): boolean;
+  /** `host:port` by which the client reached us. */
+  appliance: string;
+  /** The server's address in SDP becomes ours. */
+  serverIp: string;
+  applianceIp: string;
+  /** Public id of a server id. */
+  encodeId(serverId: string): string;
+}
+
+const URL_FIELDS = ['Content-Base', 'Content-Location', 'Location'];
+
+/** The one field of a request that must always change: the server gets its own id back. */
+export function rewriteRequest(request: RtspRequest, serverId: string | undefined): void {
+  if (serverId !== undefined) request.headers.map('Session', (value) => mapSessionId(value, () => serverId));
+}
+
+/** Rewrites all of an answer but Transport. RFC 2326 §12.37, §12.33, §12.14–12.15, §12.23 and appendix C. */
+export function rewriteReply(reply: RtspResponse, faces: Faces): void {
+  rewriteSession(reply, faces);
+  for (const name of URL_FIELDS) reply.headers.map(name, (url) => toAppliance(url, faces));
+  reply.headers.map('RTP-Info', (value) => mapRtpInfoUrls(value, (url) => toAppliance(url, faces)));
+  if (reply.body.length > 0 && isSdp(reply)) rewriteDescription(reply, faces);
+}
+
+/** A server's own request on its way to the client: the id, and where a REDIRECT leads. */
+export function rewriteServerRequest(request: RtspRequest, faces: Faces): void {
+  rewriteSession(request, faces);
+  for (const name of URL_FIELDS) request.headers.map(name, (url) => toAppliance(url, faces));
+  const uri = toAppliance(request.uri, faces);
+  if (uri !== request.uri) request.uri = uri;
+  if (request.body.length > 0 && isSdp(request)) rewriteDescription(request, faces);
+}
+
+/** The server's id in a message, if it carries one. */
+export function sessionIdOf(message: RtspMessage): string | undefined {
+  const value = message.headers.get('Session');
+  if (value === undefined) return undefined;
+  const { id } = parseSession(value);
+  return id === '' ? undefined : id;
+}
+
+function rewriteSession(message: RtspMessage, faces: Faces): void {
+  message.headers.map('Session', (value) => mapSessionId(value, (id) => (id === '' ? id : faces.encodeId(id))));
+}
+
+function toAppliance(url: string, faces: Faces): string {
+  return replaceAuthority(url, faces.isServer, faces.appliance);
+}
+
+function rewriteDescription(message: RtspMessage, faces: Faces): void {
+  const body = rewriteSdp(message.body, {
+    url: (url) => toAppliance(url, faces),
+    address: (address) => (address === faces.serverIp ? faces.applianceIp : address),
+  });
+  if (!body.equals(message.body)) setBody(message, body);
+}
+
+function isSdp(message: RtspMessage): boolean {
+  return /^application\/sdp\b/i.test(message.headers.get('Content-Type') ?? '');
+}

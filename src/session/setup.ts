@@ -1,0 +1,232 @@
+import { PenstockError } from '../errors.js';
+import { parseSession } from '../rtsp/headers/session.js';
+import type { RtspRequest, RtspResponse } from '../rtsp/message.js';
+import type { MediaSection } from '../rtsp/sdp.js';
+import type { CarriedStream, ClientConnection } from './client-connection.js';
+import type { PortPair } from './port-allocator.js';
+import type { RtspProxy } from './proxy.js';
+import { sessionIdOf } from './rewriter.js';
+import type { LegSpec, MediaKind } from './session-table.js';
+import {
+  type Alternative,
+  declaredClient,
+  declaredServer,
+  matchReply,
+  planRequest,
+  type ServerSidePorts,
+  type TransportMatch,
+  type TransportPlan,
+  toClient,
+  toServer,
+} from './transport-negotiator.js';
+import type { Upstream } from './upstream.js';
+
+/**
+ * One SETUP: `prepare` makes the request ready for the server, `complete` turns the answer into
+ * the client's and opens the stream, `release` gives back whatever was not used. The stream is
+ * live before the answer leaves.
+ */
+export class Setup {
+  readonly #proxy: RtspProxy;
+  readonly #client: ClientConnection;
+  readonly #upstream: Upstream;
+  readonly #request: RtspRequest;
+  /** The id the request named, if any: the server may leave it out of its answer. */
+  readonly #serverId: string | undefined;
+  /** The client's own header, for another try with another server. */
+  readonly #offered: string;
+  readonly #plan: TransportPlan;
+  /** Server-side listening services by the alternative's place, until one of them is handed over. */
+  readonly #pairs: (PortPair | undefined)[] = [];
+
+  constructor(
+    proxy: RtspProxy,
+    client: ClientConnection,
+    upstream: Upstream,
+    request: RtspRequest,
+    serverId: string | undefined,
+  ) {
+    this.#proxy = proxy;
+    this.#client = client;
+    this.#upstream = upstream;
+    this.#request = request;
+    this.#serverId = serverId;
+    this.#offered = request.headers.getAll('Transport').join(',');
+    this.#plan = planRequest(this.#offered);
+  }
+
+  /** Binds a server-side pair for each UDP alternative. Throws PENSTOCK_ERR_PORTS_EXHAUSTED. */
+  prepare(): void {
+    for (const { kind, clientPorts } of this.#plan) {
+      const pair = kind === 'udp' ? this.#proxy.ports.allocate(this.#upstream.local.ip, clientPorts) : undefined;
+      this.#pairs.push(pair);
+    }
+    replaceTransport(this.#request, toServer(this.#plan, this.#numbers()));
+  }
+
+  /** Opens the stream that the answer describes, and rewrites the answer's Transport. */
+  complete(reply: RtspResponse, media: readonly MediaSection[]): void {
+    if (reply.status !== 200) return;
+    const match = matchReply(this.#plan, this.#numbers(), reply.headers.get('Transport'));
+    const serverId = sessionIdOf(reply) ?? this.#serverId;
+    if (serverId === undefined) {
+      throw new PenstockError('PENSTOCK_ERR_SERVICE_REPLY', 'the answer to SETUP has no Session');
+    }
+    const session = this.#openSession(reply, serverId);
+    this.#client.closeStream(session, this.#request.uri);
+    const stream = this.#openStream(session, match, mediaOf(this.#request.uri, media), reply);
+    this.#client.carry(session, this.#upstream.service, serverId, this.#request.uri, stream);
+  }
+
+  release(): void {
+    for (const pair of this.#pairs) if (pair) this.#proxy.ports.release(pair);
+    this.#pairs.length = 0;
+    replaceTransport(this.#request, this.#offered);
+  }
+
+  #openSession(reply: RtspResponse, serverId: string): number {
+    const { service } = this.#upstream;
+    const controlUrl = aggregateUrl(this.#request.uri);
+    const timeoutSec = parseSession(reply.headers.get('Session') ?? '').timeoutSec ?? 0;
+    const details = { vserver: this.#proxy.vserverIndex(this.#client.vserver), controlUrl, timeoutSec };
+    const claim = this.#client.claimFor(service);
+    return this.#proxy.keeper.open(service, serverId, { ...details, client: this.#client.remote }, this.#client, claim);
+  }
+
+  #openStream(session: number, match: TransportMatch, media: Media, reply: RtspResponse): CarriedStream {
+    switch (match.kind) {
+      case 'udp':
+        return this.#openUdp(session, match, media, reply);
+      case 'interleaved':
+        return this.#openInterleaved(session, match, media, reply);
+      case 'opaque': {
+        const row = {
+          session,
+          service: this.#upstream.service.index,
+          transport: 'opaque' as const,
+          legs: [],
+          ...media,
+        };
+        return { kind: 'opaque', stream: this.#proxy.table.openStream(row).slot };
+      }
+    }
+  }
+
+  #openUdp(session: number, match: TransportMatch, media: Media, reply: RtspResponse): CarriedStream {
+    const { ports, table, engine } = this.#proxy;
+    const { address, advertised } = this.#proxy.clientMediaAddress(this.#client.local.ip);
+    const server = this.#pairs[match.chosen] as PortPair;
+    const client = ports.allocate(address, match.serverPorts);
+    let stream: number | undefined;
+    try {
+      const legs = this.#legs(match, client, server);
+      const row = { session, service: this.#upstream.service.index, transport: 'udp' as const, legs, ...media };
+      const ref = table.openStream(row);
+      stream = ref.slot;
+      engine.handOver(ref.slot, ref.generation, { client, server });
+      this.#pairs[match.chosen] = undefined;
+    } catch (error) {
+      if (stream !== undefined) table.abandonStream(stream);
+      ports.release(client);
+      throw error;
+    }
+    setTransport(reply, toClient(match, { source: advertised, serverPorts: numbersOf(client) }));
+    return { kind: 'udp', stream };
+  }
+
+  #openInterleaved(session: number, match: TransportMatch, media: Media, reply: RtspResponse): CarriedStream {
+    const { table } = this.#proxy;
+    const server = match.channels ?? { rtp: 0, rtcp: 1 };
+    const client = this.#client.channels.choose(this.#upstream, server);
+    if (!client) throw new PenstockError('PENSTOCK_ERR_TRANSPORT', 'no interleaved channel is free');
+    const { slot } = table.openStream({
+      session,
+      service: this.#upstream.service.index,
+      transport: 'interleaved',
+      legs: [],
+      channels: { client: client.rtp, server: server.rtp },
+      ...media,
+    });
+    table.setFlags(session, { interleaved: true });
+    this.#client.channels.open(this.#upstream, server, client, slot, this.#proxy.legIndex);
+    setTransport(reply, toClient(match, { source: this.#client.local.ip, channels: client }));
+    return { kind: 'interleaved', stream: slot, channels: [client.rtp, client.rtcp] };
+  }
+
+  /** In the order of the layout's legs: client RTP and RTCP, server RTP and RTCP. */
+  #legs(match: TransportMatch, client: PortPair, server: PortPair): LegSpec[] {
+    const { alternative } = match;
+    const declared = {
+      client: declaredClient(alternative, this.#client.remote.ip),
+      server: declaredServer(match, this.#upstream.service.ip),
+    };
+    const latching = LATCHING[this.#proxy.config.latching];
+    const expects = { client: this.#clientSends(alternative), server: alternative.serverSends };
+    const leg = (side: 'client' | 'server', pair: PortPair, part: 'rtp' | 'rtcp'): LegSpec => ({
+      local: { ip: pair.address, port: pair[part].port },
+      declared: declared[side][part],
+      latching,
+      expectsMedia: part === 'rtp' && expects[side],
+    });
+    return [
+      leg('client', client, 'rtp'),
+      leg('client', client, 'rtcp'),
+      leg('server', server, 'rtp'),
+      leg('server', server, 'rtcp'),
+    ];
+  }
+
+  /** A publisher, or the ONVIF backchannel: media of the client from its first packet on. */
+  #clientSends(alternative: Alternative): boolean {
+    return alternative.clientSends || /backchannel/i.test(this.#request.headers.get('Require') ?? '');
+  }
+
+  #numbers(): ServerSidePorts {
+    return this.#pairs.map((pair) => pair && numbersOf(pair));
+  }
+}
+
+interface Media {
+  media: MediaKind;
+  clockRate: number;
+}
+
+const LATCHING = { off: 'off', 'same-ip': 'sameIp', any: 'any' } as const;
+
+/** The description's section whose control URL this SETUP names. */
+function mediaOf(uri: string, sections: readonly MediaSection[]): Media {
+  const bare = uri.replace(/\/+$/, '');
+  const section =
+    sections.find(({ control }) => control !== undefined && control !== '*' && bare.endsWith(control)) ??
+    (sections.length === 1 ? sections[0] : undefined);
+  if (!section) return { media: 'unknown', clockRate: 0 };
+  const media = section.media === 'video' || section.media === 'audio' ? section.media : 'other';
+  return { media, clockRate: section.clockRate ?? 0 };
+}
+
+function numbersOf(pair: PortPair): { rtp: number; rtcp: number } {
+  return { rtp: pair.rtp.port, rtcp: pair.rtcp.port };
+}
+
+/** All alternatives go into the first field; the server sees one. */
+function replaceTransport(request: RtspRequest, value: string): void {
+  const fields = request.headers.getAll('Transport').length;
+  if (fields > 1) {
+    request.headers.delete('Transport');
+    request.headers.append('Transport', value);
+  } else request.headers.set('Transport', value);
+}
+
+function setTransport(reply: RtspResponse, value: string): void {
+  reply.headers.set('Transport', value);
+}
+
+/**
+ * The URL a TEARDOWN of the whole session is sent to. A SETUP names one stream of it; its last
+ * path segment is the stream's, where there is more than one segment.
+ */
+function aggregateUrl(uri: string): string {
+  const cut = uri.lastIndexOf('/');
+  const path = uri.indexOf('/', uri.indexOf('://') + 3);
+  return path >= 0 && cut > path ? uri.slice(0, cut) : uri;
+}
