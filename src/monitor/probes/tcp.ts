@@ -1,0 +1,11 @@
+import type { Probe, ProbeTarget } from './probe.js';
+import { connectTo } from './socket.js';
+
+/** The service accepts a TCP connection. */
+export function tcpProbe(target: ProbeTarget): Probe {
+  return async (signal) => {
+    const socket = await connectTo(target, signal);
+    socket.destroy();
+    return 'connected';
+  };
+}
