@@ -7,6 +7,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -72,14 +73,18 @@ function sourcesDigest() {
 }
 
 function compile() {
-  const stamp = path('dist', '.sources');
+  const stamp = path('dist', '.sources'); // the digest of what dist was made from
   const digest = sourcesDigest();
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return;
   say('compiling TypeScript');
-  rmSync(path('dist'), { recursive: true, force: true }); // no output of a source that is gone
-  run(path('node_modules', '.bin', 'tsc'), ['-p', 'tsconfig.build.json']);
-  chmodSync(path('dist', 'main.js'), 0o755);
-  writeFileSync(stamp, digest);
+  // Into a new folder: no output of a source that is gone, and a failure leaves what runs alone.
+  const fresh = path('build-dist');
+  rmSync(fresh, { recursive: true, force: true });
+  run(path('node_modules', '.bin', 'tsc'), ['-p', 'tsconfig.build.json', '--outDir', fresh]);
+  chmodSync(join(fresh, 'main.js'), 0o755);
+  writeFileSync(join(fresh, '.sources'), digest);
+  rmSync(path('dist'), { recursive: true, force: true });
+  renameSync(fresh, path('dist'));
 }
 
 /** `npx penstock` finds the command of the package it stands in only through this link. */
