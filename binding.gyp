@@ -8,7 +8,7 @@
       # Headers of others are not held to our warnings: -isystem wins over the -I that node-gyp adds.
       "cflags_cc": [
         "-std=gnu++20", "-Wall", "-Wextra", "-Werror", "-O2", "-g1", "-fvisibility=hidden", "-fexceptions", "-frtti",
-        "-isystem <!(node -p \"require('node-addon-api').include_dir\")",
+        "-isystem <!(node -p \"require('path').resolve(require('node-addon-api').include_dir)\")",
         "-isystem <(node_root_dir)/include/node"
       ],
       "cflags_cc!": ["-std=gnu++17", "-fno-exceptions", "-fno-rtti"],
