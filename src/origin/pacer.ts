@@ -2,6 +2,8 @@
 export const TICK_MS = 5;
 /** Longest wait that the wheel holds at once (SLOTS × TICK_MS); a longer one passes it several times. */
 const SLOTS = 512;
+/** After this long the timer gives way to RTSP; what is due then is sent a little later. */
+export const MAX_RUN_MS = 20;
 
 export interface Paced {
   /** Does what is due at `nowMs` (the pacer's clock) and tells when to be called again; undefined: never. */
@@ -53,23 +55,29 @@ export class Pacer {
 
   /** Runs all slots that time has passed. Called by the timer; by tests with their own clock. */
   advance(): void {
-    const tick = Math.floor(this.#now() / TICK_MS);
+    const nowMs = this.#now();
+    const tick = Math.floor(nowMs / TICK_MS);
     // After a long stall every slot is due once; there is no sense in going round the wheel twice.
     this.#lastTick = Math.max(this.#lastTick, tick - SLOTS);
-    while (this.#lastTick < tick) {
+    let isDone = this.#runSlot(nowMs + MAX_RUN_MS); // what the last time left
+    while (isDone && this.#lastTick < tick) {
       this.#lastTick++;
-      this.#runSlot(this.#slot(this.#lastTick), this.#lastTick);
+      isDone = this.#runSlot(nowMs + MAX_RUN_MS);
     }
     if (this.#waiting.size === 0) this.#stop();
   }
 
-  #runSlot(slot: Set<Paced>, tick: number): void {
+  /** The slot of the last tick, until `stopMs`. False: some are left in it. */
+  #runSlot(stopMs: number): boolean {
+    const slot = this.#slot(this.#lastTick);
     for (const paced of [...slot]) {
+      if (this.#now() >= stopMs) return false;
       const waiting = this.#waiting.get(paced);
       if (!waiting || waiting.slot !== slot) continue; // left while an earlier one ran
-      const next = waiting.dueTick > tick ? waiting.dueTick * TICK_MS : this.#run(paced);
+      const next = waiting.dueTick > this.#lastTick ? waiting.dueTick * TICK_MS : this.#run(paced);
       if (next !== undefined) this.add(paced, next);
     }
+    return true;
   }
 
   #run(paced: Paced): number | undefined {

@@ -5,8 +5,8 @@ import { timestampOf } from './rtp.js';
 import type { Stream } from './stream.js';
 
 const REPORT_MS = 5000;
-/** A session that is later than this (the process was stopped, the machine asleep) goes on from now instead of bursting. */
-const MAX_LAG_MS = 1000;
+/** A session that is later than this (the process was stopped, or cannot keep up) goes on from now instead of bursting. */
+const MAX_LAG_MS = 500;
 
 export type SessionState = 'ready' | 'playing' | 'recording';
 

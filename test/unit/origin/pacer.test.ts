@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { type Paced, Pacer, TICK_MS } from '../../../src/origin/pacer.js';
+import { MAX_RUN_MS, type Paced, Pacer, TICK_MS } from '../../../src/origin/pacer.js';
 
 let nowMs = 0;
 let pacer = new Pacer(() => nowMs);
@@ -77,6 +77,25 @@ describe('Pacer', () => {
     runUntil(50);
     expect(remover.calls).toEqual([10]);
     expect(victim.calls).toEqual([]);
+  });
+
+  it('gives way when it takes too long, and goes on where it stopped', () => {
+    const slow = Array.from(
+      { length: 5 },
+      () =>
+        new Recorder(() => {
+          nowMs += MAX_RUN_MS / 2;
+          return undefined;
+        }),
+    );
+    for (const recorder of slow) pacer.add(recorder, 10);
+    nowMs = 10;
+    const done = [1, 2, 3].map(() => {
+      pacer.advance();
+      return slow.filter(({ calls }) => calls.length > 0).length;
+    });
+    expect(done).toEqual([2, 4, 5]);
+    expect(slow.map(({ calls }) => calls.length)).toEqual([1, 1, 1, 1, 1]);
   });
 
   it('replaces the former wait of the same one', () => {
