@@ -21,6 +21,7 @@ Napi::Object Load(Napi::Env env, Napi::Object exports) {
   Export<RaiseFileLimit>(exports, "raiseFileLimit");
   Export<ListenTcp>(exports, "listenTcp");
   Export<BindUdp>(exports, "bindUdp");
+  Export<DupFd>(exports, "dupFd");
   Export<CloseFd>(exports, "closeFd");
   Export<SocketPair>(exports, "socketPair");
   Export<EventFd>(exports, "eventFd");

@@ -15,6 +15,7 @@ Napi::Value MonotonicMs(const Napi::CallbackInfo& info);
 Napi::Value RaiseFileLimit(const Napi::CallbackInfo& info);  // sockets.cc
 Napi::Value ListenTcp(const Napi::CallbackInfo& info);
 Napi::Value BindUdp(const Napi::CallbackInfo& info);
+Napi::Value DupFd(const Napi::CallbackInfo& info);
 Napi::Value CloseFd(const Napi::CallbackInfo& info);
 Napi::Value SocketPair(const Napi::CallbackInfo& info);
 Napi::Value EventFd(const Napi::CallbackInfo& info);

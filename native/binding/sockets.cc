@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -58,6 +59,12 @@ Napi::Value BindUdp(const Napi::CallbackInfo& info) {
 Napi::Value CloseFd(const Napi::CallbackInfo& info) {
   if (::close(args::Fd(info[0], "fd")) != 0) throw memory::SystemError("close");
   return info.Env().Undefined();
+}
+
+Napi::Value DupFd(const Napi::CallbackInfo& info) {
+  const int fd = ::fcntl(args::Fd(info[0], "fd"), F_DUPFD_CLOEXEC, 0);
+  if (fd < 0) throw memory::SystemError("fcntl");
+  return Napi::Number::New(info.Env(), fd);
 }
 
 Napi::Value SocketPair(const Napi::CallbackInfo& info) {

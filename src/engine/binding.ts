@@ -105,6 +105,8 @@ export interface NativeBinding {
     port: number,
     options: { receiveBuffer: number },
   ): { fd: number; port: number; receiveBuffer: number };
+  /** A second descriptor for the same file; it is not inherited. */
+  dupFd(fd: number): number;
   closeFd(fd: number): void;
   /** SOCK_SEQPACKET. */
   socketPair(): [number, number];
@@ -152,7 +154,8 @@ export function loadBinding(): NativeBinding {
   return binding;
 }
 
-function addonFile(): string {
+/** The file that loadBinding loads. */
+export function addonFile(): string {
   const override = process.env[OVERRIDE];
   if (override) return override;
   const places = PLACES.map((place) => fileURLToPath(new URL(`../../${place}`, import.meta.url)));

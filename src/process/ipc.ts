@@ -17,6 +17,8 @@ export type ToWorker =
   | { type: 'finish' };
 
 export type ToPrimary =
+  /** The worker listens: it may be told to begin. */
+  | { type: 'hello' }
   | { type: 'ready' }
   | { type: 'failed'; code: string; message: string }
   | { type: 'session-touched'; service: number; serverId: string }
@@ -39,6 +41,7 @@ export interface WorkerInheritance {
   vaultFd: number;
   /** One per engine thread. */
   wakeFds: number[];
+  /** `fd` is a number of the primary: cluster passes the socket when the worker listens. */
   listeners: { fd: number; vserver: number }[];
 }
 

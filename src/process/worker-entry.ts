@@ -21,3 +21,5 @@ process.on('message', (message: ToWorker) => {
   if (message.type === 'init') void start(message);
   else worker?.receive(message);
 });
+// A message to a cluster worker that does not listen yet would be lost: ask for the first one.
+sendToPrimary({ type: 'hello' });

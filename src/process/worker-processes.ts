@@ -1,11 +1,14 @@
 import type { ChildProcess } from 'node:child_process';
-import cluster, { type Worker } from 'node:cluster';
+import cluster from 'node:cluster';
 import { fileURLToPath } from 'node:url';
 import type { Config } from '../config/types.js';
 import type { NativeBinding } from '../engine/binding.js';
 import { FIRST_INHERITED_FD, type ToPrimary, type ToWorker, type WorkerInheritance, type WorkerStats } from './ipc.js';
 import type { OpenListener } from './listeners.js';
 import { Supervisor } from './supervisor.js';
+
+// Each worker has listening sockets of its own: no connection passes through the primary.
+cluster.schedulingPolicy = cluster.SCHED_NONE;
 
 const ENTRY = fileURLToPath(new URL('./worker-entry.js', import.meta.url));
 
@@ -73,27 +76,37 @@ export class WorkerProcesses {
 
   /** A successor has its predecessor's index, listening sockets and slices of the region. */
   #spawn(index: number): ChildProcess {
-    const { binding, config, regionFd, wakeFds, listeners } = this.#options;
+    const { binding, regionFd, wakeFds, listeners } = this.#options;
     const [ours, theirs] = binding.socketPair();
-    const fds = [regionFd, theirs, ...wakeFds, ...listeners.map(({ fds }) => fds[index] as number)];
-    const firstListener = FIRST_INHERITED_FD + 2 + wakeFds.length;
     const inheritance: WorkerInheritance = {
       index,
       regionFd: FIRST_INHERITED_FD,
       vaultFd: FIRST_INHERITED_FD + 1,
       wakeFds: wakeFds.map((_, thread) => FIRST_INHERITED_FD + 2 + thread),
-      listeners: listeners.map(({ vserver }, i) => ({ fd: firstListener + i, vserver })),
+      // A fresh duplicate for each start: cluster keeps handles by number, and closes them with their worker.
+      listeners: listeners.map(({ fds, vserver }) => ({ fd: binding.dupFd(fds[index] as number), vserver })),
     };
-    cluster.setupPrimary({ exec: ENTRY, args: [], stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...fds] });
+    const stdio = [
+      'ignore' as const,
+      'inherit' as const,
+      'inherit' as const,
+      'ipc' as const,
+      regionFd,
+      theirs,
+      ...wakeFds,
+    ];
+    cluster.setupPrimary({ exec: ENTRY, args: [], stdio });
     const worker = cluster.fork({ PENSTOCK_WORKER: JSON.stringify(inheritance) });
     binding.closeFd(theirs);
     binding.vaultAttachWorker(index, ours);
-    send(worker, { type: 'init', config });
     return worker.process;
   }
 
   #receive(index: number, message: ToPrimary): void {
     switch (message.type) {
+      case 'hello':
+        this.#send(index, { type: 'init', config: this.#options.config });
+        break;
       case 'ready':
         this.#options.onReady(index);
         break;
@@ -117,14 +130,12 @@ export class WorkerProcesses {
   }
 
   #broadcast(message: ToWorker, except?: number): void {
-    for (const [index, supervisor] of this.#supervisors.entries()) {
-      const child = supervisor.child;
-      // A worker may die between our look and our send; its successor starts from the region.
-      if (index !== except && child?.connected) child.send(message, () => {});
-    }
+    for (const index of this.#supervisors.keys()) if (index !== except) this.#send(index, message);
   }
-}
 
-function send(worker: Worker, message: ToWorker): void {
-  worker.process.send?.(message, undefined, undefined, () => {});
+  #send(index: number, message: ToWorker): void {
+    const child = this.#supervisors[index]?.child;
+    // A worker may die between our look and our send; its successor starts from the region.
+    if (child?.connected) child.send(message, () => {});
+  }
 }

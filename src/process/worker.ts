@@ -147,8 +147,7 @@ export class WorkerProcess {
     this.#servers.push(server);
     return new Promise((resolve, reject) => {
       server.once('error', reject);
-      // Exclusive: the socket is this worker's own; cluster's sharing would send each accept through the primary.
-      server.listen({ fd, exclusive: true, backlog: ACCEPT_BACKLOG }, () => resolve());
+      server.listen({ fd, backlog: ACCEPT_BACKLOG }, () => resolve());
     });
   }
 
