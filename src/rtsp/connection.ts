@@ -42,13 +42,15 @@ export class RtspConnection {
   #closed = false;
   #error: Error | undefined;
   #partialSince = 0;
+  #completedThen = 0;
 
   constructor(socket: Socket, handler: ConnectionHandler) {
     this.#socket = socket;
     this.#handler = handler;
     this.#parser = new RtspParser({
-      onMessage: (message) => handler.onMessage(message),
-      onFrame: (channel, frame) => handler.onFrame(channel, frame),
+      // A chunk may hold more after the message that made its handler close the connection.
+      onMessage: (message) => (this.closed ? undefined : handler.onMessage(message)),
+      onFrame: (channel, frame) => (this.closed ? undefined : handler.onFrame(channel, frame)),
     });
     this.remote = { ip: canonicalIp(socket.remoteAddress), port: socket.remotePort ?? 0 };
     this.local = { ip: canonicalIp(socket.localAddress), port: socket.localPort ?? 0 };
@@ -107,9 +109,10 @@ export class RtspConnection {
 
   /** Ends a peer that stopped in the middle of a message. Called now and then with the time in ms. */
   checkDeadline(nowMs: number): void {
-    if (!this.#parser.midMessage) {
-      this.#partialSince = 0;
-    } else if (this.#partialSince === 0) {
+    const { midMessage, completed } = this.#parser;
+    // A stream of frames is nearly always in the middle of one; what counts is whether any comes to its end.
+    if (!midMessage || completed !== this.#completedThen) {
+      this.#completedThen = completed;
       this.#partialSince = nowMs;
     } else if (nowMs - this.#partialSince > MESSAGE_DEADLINE_MS) {
       this.destroy(new PenstockError('PENSTOCK_ERR_REQUEST_TIMEOUT', 'a message was not complete in time'));

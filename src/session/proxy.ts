@@ -53,6 +53,8 @@ export class RtspProxy {
   };
   readonly #options: RtspProxyOptions;
   readonly #connections = new Set<ClientConnection>();
+  /** Services of which this worker told the primary that they failed. */
+  readonly #suspected = new Set<Service>();
 
   constructor(options: RtspProxyOptions) {
     this.#options = options;
@@ -102,11 +104,13 @@ export class RtspProxy {
   }
 
   serviceFailed(service: Service, reason: string): void {
+    this.#suspected.add(service);
     this.#options.serviceFailed(service, reason);
   }
 
+  /** A session was opened: worth telling only where a failure was told before. */
   serviceWorked(service: Service): void {
-    this.#options.serviceWorked(service);
+    if (this.#suspected.delete(service)) this.#options.serviceWorked(service);
   }
 
   /** Whether `authority` is the service's own address or configured name. */

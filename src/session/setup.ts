@@ -75,6 +75,7 @@ export class Setup {
     const session = this.#openSession(reply, serverId);
     this.#client.closeStream(session, this.#request.uri);
     const stream = this.#openStream(session, match, mediaOf(this.#request.uri, media), reply);
+    this.#proxy.serviceWorked(this.#upstream.service);
     this.#client.carry(session, this.#upstream.service, serverId, this.#request.uri, stream);
   }
 
