@@ -2,6 +2,11 @@
 /** The command line: the only place where the parts of an appliance meet. */
 import { runCli } from './cli/program.js';
 
+// A reader that has seen enough (`show session | head`) is not an error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
+
 const code = await runCli(process.argv.slice(2), {
   hooks: {
     // Loaded when needed: `check` and `show` want neither the addon nor the cluster.
@@ -12,6 +17,7 @@ const code = await runCli(process.argv.slice(2), {
   cwd: process.cwd(),
   out: (text) => process.stdout.write(`${text}\n`),
   error: (text) => process.stderr.write(`${text}\n`),
+  width: process.stdout.columns,
   exitCode: 0,
 });
 process.exitCode = code;

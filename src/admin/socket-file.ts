@@ -1,4 +1,4 @@
-import { mkdirSync, unlinkSync } from 'node:fs';
+import { lstatSync, mkdirSync, unlinkSync } from 'node:fs';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { PenstockError } from '../errors.js';
@@ -28,19 +28,15 @@ export async function claimSocketPath(path: string): Promise<void> {
   } catch (error) {
     throw new PenstockError('PENSTOCK_ERR_STATE_DIR', (error as Error).message, { cause: error });
   }
-  switch (await knock(path)) {
-    case 'answered':
-      throw new PenstockError('PENSTOCK_ERR_STATE_DIR', `${dirname(path)}: another penstock uses this state directory`);
-    case 'ECONNREFUSED':
-      unlinkSync(path);
-      break;
-    case 'ENOENT':
-      break;
-    case 'ENOTSOCK':
-      throw new PenstockError('PENSTOCK_ERR_STATE_DIR', `${path}: is there and is not a socket`);
-    default:
-      throw new PenstockError('PENSTOCK_ERR_STATE_DIR', `${path}: cannot be used`);
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return;
+  if (!found.isSocket()) throw new PenstockError('PENSTOCK_ERR_STATE_DIR', `${path}: is there and is not a socket`);
+  const answer = await knock(path);
+  if (answer === 'answered') {
+    throw new PenstockError('PENSTOCK_ERR_STATE_DIR', `${dirname(path)}: another penstock uses this state directory`);
   }
+  if (answer !== 'ECONNREFUSED') throw new PenstockError('PENSTOCK_ERR_STATE_DIR', `${path}: ${answer}`);
+  unlinkSync(path);
 }
 
 /** `answered`, or the error code of the attempt to connect. */

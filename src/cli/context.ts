@@ -25,6 +25,8 @@ export interface Context {
   cwd: string;
   out(text: string): void;
   error(text: string): void;
+  /** Columns of help texts; 80 if not known. */
+  width?: number | undefined;
   /** Set by a command that ends without an error and yet not well. */
   exitCode: number;
 }

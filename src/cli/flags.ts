@@ -4,10 +4,16 @@ import { OPTIONS, type Option, type OptionKey } from '../config/schema.js';
 
 export const ALL_OPTIONS = Object.keys(OPTIONS) as OptionKey[];
 
-export function addOptions(command: Command, keys: readonly OptionKey[]): Command {
+/** Adds flags; `standards` are defaults that a command has of its own, for its help. */
+export function addOptions(
+  command: Command,
+  keys: readonly OptionKey[],
+  standards: Readonly<Partial<Record<OptionKey, string>>> = {},
+): Command {
   for (const key of keys) {
-    const option: Option<unknown> = OPTIONS[key];
-    const about = `${option.about.replaceAll('`', '')}${standardText(option)}`;
+    const standard = standards[key];
+    const option: Option<unknown> = standard === undefined ? OPTIONS[key] : withStandard(OPTIONS[key], standard);
+    const about = `${option.about.replaceAll('`', '')}${notes(option)}`;
     if (option.type.placeholder === '') {
       command.addOption(new Flag(`--${key}`, about)).addOption(new Flag(`--no-${key}`, `Not --${key}.`));
       continue;
@@ -25,14 +31,24 @@ export function givenFlags(given: Readonly<Record<string, unknown>>): Record<str
   return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
 }
 
-function standardText({ standard, standardText: text, list, unit, type }: Option<unknown>): string {
-  const shown =
-    text ?? (typeof standard === 'string' ? standard : Array.isArray(standard) ? standard.join(' ') : undefined);
-  const notes = [
+function withStandard({ standardText: _, ...option }: Option<unknown>, standard: string): Option<unknown> {
+  return { ...option, standard };
+}
+
+/** What stands in parentheses behind the sentence about a flag. */
+function notes(option: Option<unknown>): string {
+  const { list, type } = option;
+  const standard = type.placeholder === '' ? undefined : standardOf(option);
+  const parts = [
     ...(list ? ['repeatable'] : []),
-    ...(shown === undefined || type.placeholder === ''
-      ? []
-      : [`default: ${shown.replaceAll('`', '')}${unit === 's' ? ' s' : ''}`]),
+    ...(type.placeholder === 'NAME' ? [type.accepts] : []),
+    ...(standard === undefined ? [] : [`default: ${standard}`]),
   ];
-  return notes.length === 0 ? '' : ` (${notes.join('; ')})`;
+  return parts.length === 0 ? '' : ` (${parts.join('; ')})`;
+}
+
+function standardOf({ standard, standardText, unit }: Option<unknown>): string | undefined {
+  if (standardText !== undefined) return standardText.replaceAll('`', '');
+  if (typeof standard === 'string') return unit === 's' ? `${standard} s` : standard;
+  return Array.isArray(standard) ? standard.join(' ') : undefined;
 }

@@ -13,6 +13,9 @@ import type { Context } from './context.js';
 /** Something unforeseen; every foreseen error has a status of its own in the table of errors. */
 const EXIT_UNEXPECTED = 1;
 const EXIT_USAGE = 2;
+const DEFAULT_WIDTH = 80;
+/** Columns beside the flags; narrower, the sentences are not wrapped. */
+const MIN_ABOUT_WIDTH = 30;
 
 /** All commands. Does nothing until it parses. */
 export function createProgram(context: Context): Command {
@@ -21,9 +24,12 @@ export function createProgram(context: Context): Command {
     .version(version(), '--version', 'Print the version.')
     .helpOption('--help', 'Print help.')
     .helpCommand(false)
+    .configureHelp({ minWidthToWrap: MIN_ABOUT_WIDTH })
     .configureOutput({
       writeOut: (text) => context.out(text.trimEnd()),
       writeErr: (text) => context.error(text.trimEnd()),
+      getOutHelpWidth: () => context.width ?? DEFAULT_WIDTH,
+      getErrHelpWidth: () => context.width ?? DEFAULT_WIDTH,
     })
     .exitOverride();
   addServe(program, context);

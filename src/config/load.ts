@@ -5,10 +5,13 @@ import { PenstockError } from '../errors.js';
 import { Faults, type Locate } from './faults.js';
 import { nearest } from './nearest.js';
 import { parseShape, refuseUnknown } from './parse.js';
-import { envName, OPTIONS, type Option, type OptionKey, type Values } from './schema.js';
+import { ENV_PREFIX, envName, OPTIONS, type Option, type OptionKey, type Values } from './schema.js';
 import type { ConfigSpec, MonitorConfig } from './types.js';
 import { checkVservers, completeVserver, type ParsedVserver, parseServices, parseVservers, place } from './vservers.js';
 import { readYaml } from './yaml-file.js';
+
+/** Variables that other parts of penstock read. */
+const OTHER_VARIABLES = ['PENSTOCK_ADDON', 'PENSTOCK_WORKER', 'PENSTOCK_ENGINE'];
 
 export interface Sources {
   /** By option name in kebab case; lists as arrays of text, switches as booleans. */
@@ -219,13 +222,11 @@ function monitorDefaults(values: OptionSet): MonitorConfig {
 /** Variables that look like a mistyped option; others may belong to something else. */
 function strangeEnvironment(env: Sources['env']): string[] {
   const known = Object.keys(OPTIONS).map(envName);
-  return Object.keys(env)
-    .filter((name) => name.startsWith('PENSTOCK_') && !known.includes(name))
-    .flatMap((name) => {
-      const meant = nearest(
-        name.slice(9),
-        known.map((one) => one.slice(9)),
-      );
-      return meant === undefined ? [] : [`${name} is not an option; did you mean PENSTOCK_${meant}?`];
-    });
+  const fine = [...known, ...OTHER_VARIABLES];
+  const strange = Object.keys(env).filter((name) => name.startsWith(ENV_PREFIX) && !fine.includes(name));
+  const words = known.map((name) => name.slice(ENV_PREFIX.length));
+  return strange.flatMap((name) => {
+    const meant = nearest(name.slice(ENV_PREFIX.length), words);
+    return meant === undefined ? [] : [`${name} is not an option; did you mean ${ENV_PREFIX}${meant}?`];
+  });
 }

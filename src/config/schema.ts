@@ -23,6 +23,8 @@ export const MAX_ENGINE_THREADS = 16;
 export const MAX_SERVICES = 1024;
 export const MAX_ROWS_PER_WORKER = 2 ** 20;
 
+export const ENV_PREFIX = 'PENSTOCK_';
+
 const DAY_SEC = 86_400;
 
 export interface Option<T> {
@@ -91,6 +93,7 @@ export const SERVICE_OPTIONS = {
   address: one(
     value.hostPort,
     'Host and port of the RTSP server, port 554 if none is given; a name is resolved once at start.',
+    { standardText: 'needed' },
   ),
   name: one(value.identifier, 'Name of the service in logs and commands.', { standardText: 'its HOST:PORT' }),
   weight: one(value.integer(1, 1000), 'Share of new sessions relative to the other services.', { standard: '1' }),
@@ -102,8 +105,8 @@ export const SERVICE_OPTIONS = {
 
 /** Keys of a mapping under `vservers:`, beside `services:`. */
 export const VSERVER_OPTIONS = {
-  name: one(value.identifier, 'Name of the vserver in logs and commands.', { standard: 'default' }),
-  listen: many(value.listenAddress, 'RTSP addresses of the vserver.', { standard: [':554'] }),
+  name: one(value.identifier, 'Name of the vserver in logs and commands.', { standardText: 'needed' }),
+  listen: many(value.listenAddress, 'RTSP addresses of the vserver.', { standardText: 'needed' }),
   method: one(value.choice(METHODS), 'How a new session is balanced over the services.', {
     standardText: 'the top-level `method`',
   }),
@@ -246,7 +249,7 @@ export const OPTIONS = {
 export type OptionKey = keyof typeof OPTIONS;
 
 export function envName(key: string): string {
-  return `PENSTOCK_${key.toUpperCase().replaceAll('-', '_')}`;
+  return `${ENV_PREFIX}${key.toUpperCase().replaceAll('-', '_')}`;
 }
 
 function coreCount(): string {

@@ -9,6 +9,8 @@ const MAX_PORT = 65535;
 const MIN_MEDIA_PORTS = 4;
 const MAX_BATCH_DELAY_US = 2000;
 const MAX_NAME = 64;
+/** Longer ones would push the help of all flags to the right. */
+const MAX_PLACEHOLDER = 26;
 const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
 const UNIT_BYTES = { '': 1, k: 1024, m: 1024 * 1024 } as const;
 
@@ -37,7 +39,9 @@ function textual<T>(accepts: string, placeholder: string, parse: (text: string) 
 }
 
 export function choice<const T extends readonly string[]>(values: T): ValueType<T[number]> {
-  return { schema: scalar.pipe(z.enum(values)), accepts: `one of ${values.join(', ')}`, placeholder: 'NAME' };
+  const written = values.join('|');
+  const placeholder = written.length > MAX_PLACEHOLDER ? 'NAME' : written;
+  return { schema: scalar.pipe(z.enum(values)), accepts: `one of ${values.join(', ')}`, placeholder };
 }
 
 export function integer(min: number, max: number): ValueType<number> {

@@ -10,7 +10,7 @@ import { readConfig } from './serve.js';
 const HOST = '127.0.0.1';
 const ORIGINS = ['one', 'two'];
 /** What differs from `serve`: everything stays on this machine, and Ctrl-C ends soon. */
-const DEMO_DEFAULTS = { listen: [`${HOST}:8554`], workers: '2', 'drain-timeout': '1' };
+const DEMO_DEFAULTS = { listen: `${HOST}:8554`, workers: '2', 'drain-timeout': '1' };
 /** The farm is the demo's own. */
 const NOT_FOR_DEMO: readonly OptionKey[] = ['config', 'server'];
 
@@ -23,7 +23,9 @@ export function addDemo(program: Command, context: Context): void {
         'them, and prints what to open. Takes the flags of serve that make sense here.',
     );
   const keys = ALL_OPTIONS.filter((key) => !NOT_FOR_DEMO.includes(key));
-  addOptions(command, keys).action((given: Record<string, unknown>) => runDemo(context, givenFlags(given)));
+  addOptions(command, keys, DEMO_DEFAULTS).action((given: Record<string, unknown>) =>
+    runDemo(context, givenFlags(given)),
+  );
 }
 
 async function runDemo(context: Context, flags: Record<string, unknown>): Promise<void> {
@@ -52,7 +54,7 @@ Open            ${url}
   vlc ${url}
   gst-launch-1.0 playbin3 uri=${url}
 
-Then, in another terminal${config.stateDir === '' ? '' : ` (state directory ${config.stateDir})`}
+Then, in another terminal (state directory ${config.stateDir})
   npx penstock show session
   npx penstock show service
   npx penstock drain one

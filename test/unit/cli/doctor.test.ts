@@ -1,0 +1,185 @@
+import { tmpdir } from 'node:os';
+import { describe, expect, it } from 'vitest';
+import type { Probe } from '../../../src/cli/context.js';
+import { diagnose, type Finding, type Wanted } from '../../../src/cli/diagnosis.js';
+import type { Machine } from '../../../src/cli/machine.js';
+import { besides, overlap, parseRanges } from '../../../src/cli/port-ranges.js';
+import { goodProbe, run } from './run.js';
+
+const goodSysctl: Record<string, string> = {
+  'net.ipv4.ip_local_port_range': '10000\t19999',
+  'net.ipv4.ip_local_reserved_ports': '',
+  'net.ipv4.ip_unprivileged_port_start': '1024',
+  'fs.nr_open': '1048576',
+};
+const wanted: Wanted = {
+  listen: [{ address: '0.0.0.0', port: 8554 }],
+  mediaPorts: { min: 20000, max: 59999 },
+  workers: 2,
+  maxStreams: 8192,
+  receiveBuffer: 4_194_304,
+  packetPath: 'auto',
+  stateDir: '/var/lib/penstock',
+};
+
+function machine(sysctl: Record<string, string> = {}, rest: Partial<Machine> = {}): Machine {
+  const all: Record<string, string> = { ...goodSysctl, ...sysctl };
+  return { nodeVersion: '20.17.0', uid: 1000, sysctl: (name) => all[name], writable: () => true, ...rest };
+}
+
+const bad = (findings: Finding[]): Finding[] => findings.filter(({ status }) => status !== 'ok');
+
+describe('diagnose', () => {
+  it('finds nothing wrong with a good machine', () => {
+    const findings = diagnose(machine(), goodProbe, wanted);
+    expect(bad(findings)).toEqual([]);
+    expect(findings.map(({ name }) => name)).toEqual([
+      'node',
+      'addon',
+      'sealed memfd',
+      'GSO',
+      'GRO',
+      'BPF',
+      'receive buffer',
+      'descriptors',
+      'media ports',
+      'listen ports',
+      'state directory',
+    ]);
+  });
+
+  const cases: [string, Machine, Probe, Partial<Wanted>, Finding['status'], RegExp, string][] = [
+    [
+      'node',
+      machine({}, { nodeVersion: '20.16.9' }),
+      goodProbe,
+      {},
+      'fatal',
+      /20\.16\.9, needs 20\.17/,
+      'npm run setup',
+    ],
+    ['sealed memfd', machine(), { ...goodProbe, sealedMemfd: 'EINVAL' }, {}, 'fatal', /EINVAL/, 'Linux'],
+    ['GSO', machine(), { ...goodProbe, gso: 'ENOPROTOOPT' }, {}, 'warn', /ENOPROTOOPT/, '--packet-path mmsg'],
+    ['BPF', machine(), { ...goodProbe, bpf: 'EPERM' }, { packetPath: 'offload' }, 'warn', /EPERM/, 'sudo setcap'],
+    [
+      'receive buffer',
+      machine(),
+      { ...goodProbe, rmemMax: 212_992 },
+      {},
+      'warn',
+      /rmem_max 212992, receive-buffer 4194304/,
+      'sudo sysctl -w net.core.rmem_max=4194304',
+    ],
+    [
+      'descriptors',
+      machine(),
+      { ...goodProbe, fileLimit: { soft: 1024, hard: 4352 } },
+      {},
+      'warn',
+      /1024 UDP streams, 512 sessions of 2; 2 workers with 8192 streams each need 65792/,
+      'sudo prlimit --pid $$ --nofile=65792:65792',
+    ],
+    [
+      'descriptors',
+      machine(),
+      { ...goodProbe, fileLimit: { soft: 1024, hard: 4352 } },
+      { workers: 64 },
+      'warn',
+      /need 2097408/,
+      'sudo sysctl -w fs.nr_open=2097408 && sudo prlimit --pid $$ --nofile=2097408:2097408',
+    ],
+    [
+      'media ports',
+      machine({ 'net.ipv4.ip_local_port_range': '32768\t60999' }),
+      goodProbe,
+      {},
+      'warn',
+      /10000 UDP streams; the kernel gives 32768-59999 to other programs too/,
+      'sudo sysctl -w net.ipv4.ip_local_port_range="10000 19999"',
+    ],
+    [
+      'listen ports',
+      machine(),
+      goodProbe,
+      { listen: [{ address: '0.0.0.0', port: 554 }] },
+      'warn',
+      /554: only root may listen below 1024/,
+      'sudo sysctl -w net.ipv4.ip_unprivileged_port_start=554',
+    ],
+    [
+      'state directory',
+      machine({}, { writable: () => false }),
+      goodProbe,
+      {},
+      'fatal',
+      /cannot be written/,
+      'sudo install -d',
+    ],
+  ];
+
+  it.each(cases)('finds %s wanting (%#)', (name, where, probe, options, status, found, fix) => {
+    const findings = bad(diagnose(where, probe, { ...wanted, ...options }));
+    expect(findings).toEqual([
+      { name, status, found: expect.stringMatching(found), fix: expect.stringContaining(fix) },
+    ]);
+  });
+
+  it('asks for BPF only from those who want offload', () => {
+    const findings = diagnose(machine(), { ...goodProbe, bpf: 'EPERM' }, wanted);
+    expect(bad(findings)).toEqual([]);
+    expect(findings).toContainEqual({ name: 'BPF', status: 'ok', found: 'EPERM; only --packet-path offload needs it' });
+  });
+
+  it('counts reserved ports as ours, and root as allowed to listen anywhere', () => {
+    const sysctl = {
+      'net.ipv4.ip_local_port_range': '32768\t60999',
+      'net.ipv4.ip_local_reserved_ports': '32768-59999',
+    };
+    const options = { ...wanted, listen: [{ address: '0.0.0.0', port: 554 }] };
+    expect(bad(diagnose(machine(sysctl, { uid: 0 }), goodProbe, options))).toEqual([]);
+  });
+});
+
+describe('port ranges', () => {
+  it('are read as the kernel writes them', () => {
+    expect(parseRanges('32768\t60999')).toEqual([{ min: 32768, max: 60999 }]);
+    expect(parseRanges('8080,9000-9010')).toEqual([
+      { min: 8080, max: 8080 },
+      { min: 9000, max: 9010 },
+    ]);
+    expect(parseRanges('')).toEqual([]);
+  });
+
+  it('overlap without the exceptions', () => {
+    const range = { min: 100, max: 200 };
+    expect(overlap(range, { min: 300, max: 400 }, [])).toEqual([]);
+    expect(overlap(range, { min: 150, max: 400 }, [{ min: 160, max: 169 }])).toEqual([
+      { min: 150, max: 159 },
+      { min: 170, max: 200 },
+    ]);
+    expect(overlap(range, { min: 150, max: 400 }, [{ min: 1, max: 999 }])).toEqual([]);
+  });
+
+  it('leave room beside the media ports', () => {
+    expect(besides({ min: 20000, max: 59999 })).toEqual({ min: 10000, max: 19999 });
+    expect(besides({ min: 12000, max: 29999 })).toEqual({ min: 30000, max: 65535 });
+  });
+});
+
+describe('penstock doctor', () => {
+  it('prints a fix below each finding, or JSON', async () => {
+    const probe = { ...goodProbe, rmemMax: 212_992 };
+    const args = ['doctor', '--state-dir', tmpdir(), '--listen', '127.0.0.1:8554'];
+    const text = await run(args, { probe });
+    expect(text.code).toBe(0);
+    expect(text.out).toMatch(/^warn {2}receive buffer +net\.core\.rmem_max 212992.*\n +fix: sudo sysctl -w/m);
+    const json = await run([...args, '--json'], { probe });
+    expect(JSON.parse(json.out)).toContainEqual(expect.objectContaining({ name: 'GSO', status: 'ok' }));
+  });
+
+  it('ends with 1 where no appliance can run', async () => {
+    const { code, out } = await run(['doctor', '--state-dir', tmpdir()], { probe: 'missing' });
+    expect(code).toBe(1);
+    expect(out).toMatch(/^fatal addon +it is not built\n +fix: npm run setup/m);
+  });
+});
