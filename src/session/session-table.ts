@@ -1,0 +1,520 @@
+import { type Endpoint, writeEndpoint } from '../engine/endpoint.js';
+import type { Layout } from '../engine/layout.js';
+import { monotonicMs } from '../engine/monotonic.js';
+import { isHalfWritten, writeRow } from '../engine/row-sequence.js';
+import type { SharedRegion } from '../engine/shared-region.js';
+import { PenstockError } from '../errors.js';
+import { hashSession, type SessionIndex } from './session-index.js';
+import { SessionRows, type StreamRef, slice } from './session-rows.js';
+
+export const MEDIA_KINDS = ['unknown', 'video', 'audio', 'other'] as const;
+export type MediaKind = (typeof MEDIA_KINDS)[number];
+
+export interface SessionSpec {
+  vserver: number;
+  service: number;
+  serverId: string;
+  /** What a TEARDOWN is sent to. */
+  controlUrl: string;
+  /** The RTSP peer. */
+  client: Endpoint;
+  /** The server's own timeout, 0 = not said. */
+  timeoutSec: number;
+}
+
+export type SessionFlags = Partial<Record<keyof Layout['sessionFlags'], boolean>>;
+
+/** Header rewriting of what leaves by a leg; see Rewrite in region_layout.h. */
+export type RewriteSpec = Record<keyof Layout['rewrite'], number>;
+
+export interface LegSpec {
+  /** The listening service. */
+  local: Endpoint;
+  /** What RTSP said of the peer; port 0 = any, undefined = nothing known. */
+  declared?: Endpoint | undefined;
+  latching: keyof Layout['latching'];
+  expectsMedia: boolean;
+  rewrite?: RewriteSpec;
+}
+
+export interface StreamSpec {
+  /** Slot of an own session entry. */
+  session: number;
+  service: number;
+  transport: keyof Layout['streamTransport'];
+  media: MediaKind;
+  /** Of the RTP timestamps, 0 = not known. */
+  clockRate: number;
+  /** In the order of `layout.legIndex`; empty for what is not UDP. */
+  legs: readonly (LegSpec | undefined)[];
+  /** Interleaved: the even channel towards each side. */
+  channels?: { client: number; server: number };
+}
+
+export type StreamUpdate = Partial<Pick<StreamSpec, 'media' | 'clockRate' | 'legs' | 'channels'>>;
+
+export interface OwnStream extends StreamRef {
+  /** Waits for the engine to let go of it. */
+  closing: boolean;
+}
+
+/** What a worker found in its slice when it took it over. */
+export interface Adoption {
+  sessions: number;
+  streams: number;
+  /** Rows that the predecessor left half-written. */
+  reclaimed: number;
+  /** Streams that are closing: the engine must be told (again) to let go of them. */
+  closing: StreamRef[];
+}
+
+export interface TableStats {
+  sessions: number;
+  streams: number;
+  closingStreams: number;
+  freeSessions: number;
+  freeStreams: number;
+  /** Openings refused because the slice was full. */
+  refused: number;
+  indexRebuilds: number;
+}
+
+/**
+ * The session and stream rows of one worker. It alone writes its slice; the rows of the others it
+ * reads. Making one adopts the slice: what a predecessor of the same index left open stays open.
+ * There must be one table per worker index at a time. Times are monotonic milliseconds.
+ */
+export class SessionTable extends SessionRows {
+  readonly worker: number;
+  readonly adopted: Adoption;
+  readonly #now: () => number;
+  readonly #index: SessionIndex;
+  readonly #layout: Layout;
+  /** Open sessions with their open streams. */
+  readonly #open = new Map<number, Set<number>>();
+  readonly #openStreams = new Set<number>();
+  readonly #closing = new Set<number>();
+  /** Stacks: the last one freed is used first. */
+  #freeSessions: number[] = [];
+  #freeStreams: number[] = [];
+  #refused = 0;
+
+  constructor(region: SharedRegion, worker: number, now: () => number = monotonicMs) {
+    super(region);
+    this.worker = worker;
+    this.#now = now;
+    this.#layout = region.layout;
+    this.#index = this.sliceIndex(worker);
+    this.adopted = this.#adopt();
+  }
+
+  // ---- sessions
+
+  /**
+   * Opens an entry and returns its global slot. Throws PENSTOCK_ERR_TABLE_FULL,
+   * PENSTOCK_ERR_SESSION_ID_TOO_LONG, PENSTOCK_ERR_URL_TOO_LONG; nothing is opened then.
+   */
+  openSession(spec: SessionSpec): number {
+    const serverId = this.#encodeId(spec.serverId);
+    const controlUrl = this.#encodeUrl(spec.controlUrl);
+    const slot = this.#take(this.#freeSessions, 'session');
+    const row = this.region.sessionAt(slot);
+    const { session, rowState } = this.#layout;
+    writeRow(this.region, row + session.sequence, () => {
+      this.region.addU32(row + session.generation, 1);
+      this.#fillSession(row, spec, serverId, controlUrl);
+      this.region.storeU32(row + session.state, rowState.open);
+    });
+    this.#open.set(slot, new Set());
+    this.#index.insert(hashSession(spec.service, spec.serverId), this.#rowOf(slot), () => this.#indexEntries(slot));
+    return slot;
+  }
+
+  /** The open entry of this worker for a session. */
+  findOwn(service: number, serverId: string): number | undefined {
+    return this.findIn(this.worker, service, serverId)[0]?.slot;
+  }
+
+  /** The client was heard on the RTSP connection. */
+  touchClient(slot: number, now = this.#now()): void {
+    this.region.setF64(this.#own(slot) + this.#layout.session.clientControlMs, now);
+  }
+
+  touchServer(slot: number, now = this.#now()): void {
+    this.region.setF64(this.#own(slot) + this.#layout.session.serverControlMs, now);
+  }
+
+  /** Flags that are not named stay. */
+  setFlags(slot: number, flags: SessionFlags): void {
+    const cell = this.#own(slot) + this.#layout.session.flags;
+    let bits = this.region.loadU32(cell);
+    for (const [name, on] of Object.entries(flags) as [keyof SessionFlags, boolean][]) {
+      const bit = this.#layout.sessionFlags[name];
+      bits = on ? bits | bit : bits & ~bit;
+    }
+    this.region.storeU32(cell, bits);
+  }
+
+  setTimeout(slot: number, seconds: number): void {
+    this.region.storeU32(this.#own(slot) + this.#layout.session.timeoutSec, seconds);
+  }
+
+  /** Throws PENSTOCK_ERR_URL_TOO_LONG; the former URL stays then. */
+  setControlUrl(slot: number, url: string): void {
+    const row = this.#own(slot);
+    const bytes = this.#encodeUrl(url);
+    writeRow(this.region, row + this.#layout.session.sequence, () => this.#writeUrl(row, bytes));
+  }
+
+  /** The client goes on over another connection. */
+  setClient(slot: number, client: Endpoint): void {
+    const row = this.#own(slot);
+    const { session } = this.#layout;
+    writeRow(this.region, row + session.sequence, () => writeEndpoint(this.region, row + session.client, client));
+  }
+
+  /** Ends an entry. Returns its streams that were still open: they are closing, the engine must be told. */
+  closeSession(slot: number): StreamRef[] {
+    const row = this.#own(slot);
+    const view = this.read(slot);
+    const left = this.streamsOf(slot).flatMap((stream) => this.closeStream(stream.slot) ?? []);
+    if (view !== undefined) this.#index.remove(hashSession(view.service, view.serverId), this.#rowOf(slot));
+    this.#freeSession(slot, row);
+    this.#open.delete(slot);
+    return left;
+  }
+
+  /** Slots of the open sessions of this worker. */
+  *ownSessions(): Generator<number> {
+    yield* this.#open.keys();
+  }
+
+  // ---- streams
+
+  /** Opens a row. Throws PENSTOCK_ERR_TABLE_FULL. */
+  openStream(spec: StreamSpec): StreamRef {
+    const session = this.#own(spec.session);
+    if (this.#freeStreams.length === 0) this.freeReleased();
+    const slot = this.#take(this.#freeStreams, 'stream');
+    const row = this.region.streamAt(slot);
+    const { stream, rowState } = this.#layout;
+    writeRow(this.region, row + stream.sequence, () => {
+      this.region.addU32(row + stream.generation, 1);
+      this.#fillStream(slot, row, spec);
+      this.region.storeU32(row + stream.state, rowState.open);
+    });
+    const opened = this.streamRef(slot);
+    if (!this.#isRelayed(row)) this.#attachHere(slot, row, opened.generation);
+    this.region.addU32(session + this.#layout.session.streams, 1);
+    this.#open.get(spec.session)?.add(slot);
+    this.#openStreams.add(slot);
+    return opened;
+  }
+
+  /** Changes what the engine should know; tell it afterwards. Legs that are undefined stay as they are. */
+  updateStream(slot: number, update: StreamUpdate): void {
+    const row = this.#ownStream(slot);
+    writeRow(this.region, row + this.#layout.stream.sequence, () => this.#change(slot, row, update));
+  }
+
+  /**
+   * Ends a stream. Returns what the engine must be told to let go of; undefined where no engine
+   * has it (interleaved, opaque) or it was closed before: there is nothing to wait for.
+   */
+  closeStream(slot: number): StreamRef | undefined {
+    if (!this.#openStreams.has(slot)) return undefined;
+    const row = this.#detach(slot);
+    if (!this.#isRelayed(row)) {
+      this.#freeStream(slot);
+      return undefined;
+    }
+    this.#setStreamState(row, this.#layout.rowState.closing);
+    this.#closing.add(slot);
+    return this.streamRef(slot);
+  }
+
+  /** Frees a row at once, whose sockets never went to the engine. */
+  abandonStream(slot: number): void {
+    if (!this.#openStreams.has(slot)) return;
+    this.#detach(slot);
+    this.#freeStream(slot);
+  }
+
+  /** Frees the closing rows that the engine has let go of; returns how many. */
+  freeReleased(): number {
+    const { stream } = this.#layout;
+    let freed = 0;
+    for (const slot of this.#closing) {
+      const row = this.region.streamAt(slot);
+      if (this.region.loadU32(row + stream.releasedGeneration) !== this.region.loadU32(row + stream.generation))
+        continue;
+      this.#freeStream(slot);
+      freed++;
+    }
+    return freed;
+  }
+
+  /** The open and closing streams of this worker. */
+  *ownStreams(): Generator<OwnStream> {
+    for (const slot of this.#openStreams) yield { ...this.streamRef(slot), closing: false };
+    for (const slot of this.#closing) yield { ...this.streamRef(slot), closing: true };
+  }
+
+  override streamsOf(session: number): StreamRef[] {
+    const own = this.#open.get(session);
+    return own === undefined ? super.streamsOf(session) : [...own].map((slot) => this.streamRef(slot));
+  }
+
+  /** Interleaved: a frame came in on leg `from` and went out on the opposite one. */
+  countFrame(slot: number, from: number, bytes: number): void {
+    const { legData } = this.#layout;
+    const rx = this.region.legDataAt(slot, from);
+    const tx = this.region.legDataAt(slot, this.#opposite(from));
+    this.region.setF64(rx + legData.lastRxMs, this.#now());
+    this.region.addU64(rx + legData.rxPackets, 1);
+    this.region.addU64(rx + legData.rxBytes, bytes);
+    this.region.addU64(tx + legData.txPackets, 1);
+    this.region.addU64(tx + legData.txBytes, bytes);
+  }
+
+  /** Interleaved: a frame came in on leg `from` and was dropped. */
+  countDroppedFrame(slot: number, from: number): void {
+    const rx = this.region.legDataAt(slot, from);
+    this.region.setF64(rx + this.#layout.legData.lastRxMs, this.#now());
+    this.region.addU64(rx + this.#layout.legData.refused, 1);
+  }
+
+  stats(): TableStats {
+    return {
+      sessions: this.#open.size,
+      streams: this.#openStreams.size,
+      closingStreams: this.#closing.size,
+      freeSessions: this.#freeSessions.length,
+      freeStreams: this.#freeStreams.length,
+      refused: this.#refused,
+      indexRebuilds: this.#index.rebuilds,
+    };
+  }
+
+  // ---- rows of sessions
+
+  #fillSession(row: number, spec: SessionSpec, serverId: Buffer, controlUrl: Buffer): void {
+    const { region } = this;
+    const { session } = this.#layout;
+    const now = this.#now();
+    region.setU32(row + session.vserver, spec.vserver);
+    region.setU32(row + session.service, spec.service);
+    region.setU32(row + session.streams, 0);
+    region.setU32(row + session.serverIdBytes, serverId.length);
+    region.bytes(row + session.serverId, serverId.length).set(serverId);
+    this.#writeUrl(row, controlUrl);
+    region.setU32(row + session.timeoutSec, spec.timeoutSec);
+    region.setU32(row + session.flags, 0);
+    writeEndpoint(region, row + session.client, spec.client);
+    region.setF64(row + session.openedMs, now);
+    region.setF64(row + session.clientControlMs, now);
+    region.setF64(row + session.serverControlMs, now);
+  }
+
+  #writeUrl(row: number, url: Buffer): void {
+    this.region.setU32(row + this.#layout.session.controlUrlBytes, url.length);
+    this.region.bytes(row + this.#layout.session.controlUrl, url.length).set(url);
+  }
+
+  #encodeId(serverId: string): Buffer {
+    const bytes = Buffer.from(serverId);
+    const max = this.#layout.limits.maxServerId;
+    if (bytes.length <= max) return bytes;
+    throw new PenstockError(
+      'PENSTOCK_ERR_SESSION_ID_TOO_LONG',
+      `a server's Session id may have ${max} bytes, got ${bytes.length}`,
+    );
+  }
+
+  #encodeUrl(url: string): Buffer {
+    const bytes = Buffer.from(url);
+    const max = this.#layout.limits.maxControlUrl;
+    if (bytes.length <= max) return bytes;
+    throw new PenstockError('PENSTOCK_ERR_URL_TOO_LONG', `a control URL may have ${max} bytes, got ${bytes.length}`);
+  }
+
+  #freeSession(slot: number, row: number): void {
+    const { session, rowState } = this.#layout;
+    writeRow(this.region, row + session.sequence, () => this.region.storeU32(row + session.state, rowState.free));
+    this.#freeSessions.push(slot);
+  }
+
+  /** The index entries of all open sessions but `except`, which is being entered. */
+  *#indexEntries(except?: number): Generator<readonly [number, number]> {
+    for (const slot of this.#open.keys()) {
+      const view = slot === except ? undefined : this.read(slot);
+      if (view !== undefined) yield [hashSession(view.service, view.serverId), this.#rowOf(slot)];
+    }
+  }
+
+  #rowOf(slot: number): number {
+    return slot - this.worker * this.region.geometry.sessionsPerWorker;
+  }
+
+  #own(slot: number): number {
+    if (!this.#open.has(slot))
+      throw new RangeError(`session ${slot} is not open in the slice of worker ${this.worker}`);
+    return this.region.sessionAt(slot);
+  }
+
+  // ---- rows of streams
+
+  #fillStream(slot: number, row: number, spec: StreamSpec): void {
+    const { region } = this;
+    const { stream, streamTransport, sizes, limits } = this.#layout;
+    region.setU32(row + stream.session, spec.session);
+    region.setU32(row + stream.service, spec.service);
+    region.setU8(row + stream.transport, streamTransport[spec.transport]);
+    region.setF64(row + stream.openedMs, this.#now());
+    region.clear(row + stream.legs, sizes.leg * limits.legsPerStream);
+    this.#change(slot, row, { channels: { client: 0, server: 0 }, ...spec });
+  }
+
+  #change(slot: number, row: number, update: StreamUpdate): void {
+    const { region } = this;
+    const { stream } = this.#layout;
+    if (update.clockRate !== undefined) region.setU32(row + stream.clockRate, update.clockRate);
+    if (update.media !== undefined) region.setU8(row + stream.media, MEDIA_KINDS.indexOf(update.media));
+    if (update.channels !== undefined) {
+      region.setU8(row + stream.clientChannel, update.channels.client);
+      region.setU8(row + stream.serverChannel, update.channels.server);
+    }
+    for (const [index, leg] of (update.legs ?? []).entries()) if (leg !== undefined) this.#writeLeg(slot, index, leg);
+  }
+
+  #writeLeg(slot: number, index: number, spec: LegSpec): void {
+    const { region } = this;
+    const { leg, latching, legFlags } = this.#layout;
+    const at = region.legAt(slot, index);
+    writeEndpoint(region, at + leg.local, spec.local);
+    writeEndpoint(region, at + leg.declared, spec.declared);
+    region.setU8(at + leg.latching, latching[spec.latching]);
+    region.setU8(at + leg.flags, spec.expectsMedia ? legFlags.expectsMedia : 0);
+    if (spec.rewrite !== undefined) this.#writeRewrite(at + leg.rewrite, spec.rewrite);
+  }
+
+  #writeRewrite(at: number, spec: RewriteSpec): void {
+    const { rewrite } = this.#layout;
+    this.region.setU32(at + rewrite.flags, spec.flags);
+    this.region.setU32(at + rewrite.ssrcFrom, spec.ssrcFrom);
+    this.region.setU32(at + rewrite.ssrcTo, spec.ssrcTo);
+    this.region.setU32(at + rewrite.timestampDelta, spec.timestampDelta);
+    this.region.setU16(at + rewrite.sequenceDelta, spec.sequenceDelta);
+    this.region.setU8(at + rewrite.payloadType, spec.payloadType);
+  }
+
+  /** No engine has this stream, so the data half is ours: cleared, and valid from now on. */
+  #attachHere(slot: number, row: number, generation: number): void {
+    const { stream, sizes, limits } = this.#layout;
+    this.region.clear(this.region.legDataAt(slot, 0), sizes.legData * limits.legsPerStream);
+    this.region.storeU32(row + stream.attachedGeneration, generation);
+  }
+
+  /** Takes an open stream off its session; returns the row. */
+  #detach(slot: number): number {
+    const row = this.#ownStream(slot);
+    const session = this.region.getU32(row + this.#layout.stream.session);
+    this.#openStreams.delete(slot);
+    if (this.#open.get(session)?.delete(slot)) {
+      this.region.addU32(this.region.sessionAt(session) + this.#layout.session.streams, -1);
+    }
+    return row;
+  }
+
+  #freeStream(slot: number): void {
+    this.#setStreamState(this.region.streamAt(slot), this.#layout.rowState.free);
+    this.#closing.delete(slot);
+    this.#freeStreams.push(slot);
+  }
+
+  #setStreamState(row: number, state: number): void {
+    const { stream } = this.#layout;
+    writeRow(this.region, row + stream.sequence, () => this.region.storeU32(row + stream.state, state));
+  }
+
+  #isRelayed(row: number): boolean {
+    const { stream, streamTransport } = this.#layout;
+    return this.region.getU8(row + stream.transport) === streamTransport.udp;
+  }
+
+  #opposite(leg: number): number {
+    const legs = this.#layout.limits.legsPerStream;
+    return (leg + legs / 2) % legs;
+  }
+
+  #ownStream(slot: number): number {
+    if (this.#openStreams.has(slot)) return this.region.streamAt(slot);
+    throw new RangeError(`stream ${slot} is not open in the slice of worker ${this.worker}`);
+  }
+
+  #take(free: number[], what: string): number {
+    const slot = free.pop();
+    if (slot !== undefined) return slot;
+    this.#refused++;
+    throw new PenstockError('PENSTOCK_ERR_TABLE_FULL', `no free ${what} row in the slice of worker ${this.worker}`);
+  }
+
+  // ---- adoption
+
+  /** Rebuilds what lives in JavaScript from the rows, and mends what a predecessor left half-done. */
+  #adopt(): Adoption {
+    const { sessionsPerWorker, streamsPerWorker } = this.region.geometry;
+    let reclaimed = 0;
+    for (const slot of slice(this.worker, sessionsPerWorker)) if (this.#adoptSession(slot)) reclaimed++;
+    this.#index.rebuild(this.#indexEntries());
+    for (const slot of slice(this.worker, streamsPerWorker)) if (this.#adoptStream(slot)) reclaimed++;
+    this.#recountStreams();
+    // Lowest slot on top: the streams of one session then go to different engine threads.
+    this.#freeSessions.reverse();
+    this.#freeStreams.reverse();
+    const closing = [...this.#closing].map((slot) => this.streamRef(slot));
+    return { sessions: this.#open.size, streams: this.#openStreams.size, reclaimed, closing };
+  }
+
+  /** True where the row was half-written: what it holds cannot be trusted, so it is freed. */
+  #adoptSession(slot: number): boolean {
+    const { session, rowState } = this.#layout;
+    const row = this.region.sessionAt(slot);
+    const half = isHalfWritten(this.region.loadU32(row + session.sequence));
+    if (half) this.#freeSession(slot, row);
+    else if (this.region.loadU32(row + session.state) === rowState.open) this.#open.set(slot, new Set());
+    else this.#freeSessions.push(slot);
+    return half;
+  }
+
+  /**
+   * True where the row was half-written. A row is marked open last, so one that is still free is
+   * unknown to the engine. An open one may be relayed: it closes in the ordinary way, and so does one
+   * whose session is gone.
+   */
+  #adoptStream(slot: number): boolean {
+    const { stream, rowState } = this.#layout;
+    const row = this.region.streamAt(slot);
+    const half = isHalfWritten(this.region.loadU32(row + stream.sequence));
+    const state = this.region.loadU32(row + stream.state);
+    const streams = this.#open.get(this.region.getU32(row + stream.session));
+    if (state === rowState.open && !half && streams !== undefined) {
+      streams.add(slot);
+      this.#openStreams.add(slot);
+    } else if (state === rowState.free || !this.#isRelayed(row)) {
+      if (half || state !== rowState.free) this.#setStreamState(row, rowState.free);
+      this.#freeStreams.push(slot);
+    } else {
+      if (half || state === rowState.open) this.#setStreamState(row, rowState.closing);
+      this.#closing.add(slot);
+    }
+    return half;
+  }
+
+  #recountStreams(): void {
+    const { session } = this.#layout;
+    for (const [slot, streams] of this.#open) {
+      this.region.storeU32(this.region.sessionAt(slot) + session.streams, streams.size);
+    }
+  }
+}
