@@ -29,10 +29,6 @@ export class Faults {
     );
   }
 
-  get lines(): readonly string[] {
-    return this.#lines;
-  }
-
   /** Throws PENSTOCK_ERR_CONFIG with one line per fault if there is any. */
   throwIfAny(): void {
     if (this.#lines.length > 0) throw new PenstockError('PENSTOCK_ERR_CONFIG', this.#lines.join('\n'));
