@@ -65,12 +65,17 @@ function builderEnvironment() {
   return directory ? { ...environment, npm_config_nodedir: directory } : environment;
 }
 
+/** A build folder that node-gyp or another Node left behind is of no use to cmake. */
+function discardForeignBuild() {
+  const cache = path('build', 'CMakeCache.txt');
+  const mine = `NODE_RUNTIMEVERSION:UNINITIALIZED=${process.versions.node}\n`;
+  if (existsSync(cache) && readFileSync(cache, 'utf8').includes(mine)) return;
+  rmSync(path('build'), { recursive: true, force: true });
+}
+
 function buildWithCmake() {
+  discardForeignBuild();
   const script = path('node_modules', 'cmake-js', 'bin', 'cmake-js');
-  // A build folder that node-gyp or another Node left behind has no use for cmake.
-  const stamp = stampOf(CMAKE_OUTPUT);
-  if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== target)
-    rmSync(path('build'), { recursive: true, force: true });
   const args = [script, 'build', '--target', 'penstock', '--parallel', JOBS, '--log-level', 'warn'];
   run(process.execPath, args, { env: builderEnvironment() });
 }

@@ -21,7 +21,8 @@ struct VaultStats {
   uint32_t streams;      // held now
   uint32_t descriptors;  // held now
   uint64_t forwarded;    // ADD messages that the engine's socket took
-  uint64_t dropped;      // messages (damaged, without their descriptors, older than what is held) and sockets (unusable)
+  // Messages that were damaged, without their descriptors, or older than what is held; unusable sockets.
+  uint64_t dropped;
 };
 
 class Vault {

@@ -48,11 +48,13 @@ std::string Show(const T& value) {
   throw Failure(std::string(file) + ":" + std::to_string(line) + ": " + what);
 }
 
+template <typename T>
+inline constexpr bool kIsNumber = std::is_integral_v<T> && !std::is_same_v<T, bool> && !std::is_same_v<T, char>;
+
 // True where both are the same number, whatever their types and signs.
 template <typename A, typename B>
 bool Equal(const A& a, const B& b) {
-  if constexpr (std::is_integral_v<A> && std::is_integral_v<B> && !std::is_same_v<A, bool> && !std::is_same_v<B, bool> &&
-                !std::is_same_v<A, char> && !std::is_same_v<B, char>) {
+  if constexpr (kIsNumber<A> && kIsNumber<B>) {
     return std::cmp_equal(a, b);
   } else {
     return a == b;
