@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { loadBinding } from '../../../src/engine/binding.js';
 import { PortAllocator, type PortAllocatorOptions, type PortPair } from '../../../src/session/port-allocator.js';
 
 const ADDRESS = '10.77.1.1';
@@ -241,5 +242,43 @@ describe('whole or not at all', () => {
     allocator.release(pair);
     allocator.release(pair);
     expect(kernel.taken.size).toBe(0);
+  });
+});
+
+describe('with the kernel', () => {
+  // An address of its own in 127/8, beyond the ephemeral ports: nobody else binds here.
+  const LOOPBACK = '127.77.5.1';
+  const range = { min: 61000, max: 61007 };
+  const binding = loadBinding();
+  const allocators = [0, 0.5].map(
+    (start) =>
+      new PortAllocator({
+        range,
+        policy: 'preserve',
+        bind: (address, port) => binding.bindUdp(address, port, { receiveBuffer: 0 }),
+        close: (fd) => binding.closeFd(fd),
+        random: () => start,
+      }),
+  );
+
+  it('two workers share a range without a word between them', () => {
+    const pairs: [PortAllocator, PortPair][] = [];
+    for (let i = 0; i < 2; i++)
+      for (const each of allocators) pairs.push([each, each.allocate(LOOPBACK, { rtp: 61002 })]);
+    expect(pairs.map(([, pair]) => pair.rtp.port).sort()).toEqual([61000, 61002, 61004, 61006]);
+    for (const each of allocators) expect(() => each.allocate(LOOPBACK)).toThrow(EXHAUSTED);
+    const [[owner, freed] = []] = [pairs.pop()];
+    if (owner === undefined || freed === undefined) throw new Error('no pair');
+    owner.release(freed);
+    const again = allocators[0]?.allocate(LOOPBACK);
+    expect(again?.rtp.port).toBe(freed.rtp.port);
+    for (const [each, pair] of pairs) each.release(pair);
+    if (again !== undefined) allocators[0]?.release(again);
+  });
+
+  it('an address that is not ours is no conflict', () => {
+    expect(() => allocators[0]?.allocate('192.0.2.1')).toThrow(
+      expect.objectContaining({ code: 'PENSTOCK_ERR_MEDIA_ADDRESS' }),
+    );
   });
 });

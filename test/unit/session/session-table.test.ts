@@ -597,7 +597,7 @@ describe('a reader beside a writer in another thread', () => {
     }
     region.storeU32(at.stop, 1);
     await ended;
-  });
+  }, 120_000);
 });
 
 /** A small reproducible generator, 0 ≤ x < 1. */
