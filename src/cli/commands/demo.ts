@@ -35,13 +35,14 @@ async function runDemo(context: Context, flags: Record<string, unknown>): Promis
     const server = origins.map(({ name, address }) => `${formatAddress(address.host, address.port)}?name=${name}`);
     // A flag that was given wins over the demo's default, and that over the environment.
     const config = await readConfig(context, { ...DEMO_DEFAULTS, ...flags, server });
-    await context.hooks.serve(config, { onReady: () => context.out(whatToTry(config)) });
+    await context.hooks.serve(config, { onReady: () => context.out(whatToTry(config, flags)) });
   } finally {
     await Promise.all(origins.map((origin) => origin.close()));
   }
 }
 
-function whatToTry(config: Config): string {
+function whatToTry(config: Config, flags: Record<string, unknown>): string {
+  const where = flags['state-dir'] === undefined ? '' : ` --state-dir ${config.stateDir}`;
   const listen = config.vservers[0]?.listen[0];
   const url = `rtsp://${formatAddress(listen?.address ?? HOST, listen?.port ?? 0)}/clip`;
   return `
@@ -54,10 +55,10 @@ Open            ${url}
   vlc ${url}
   gst-launch-1.0 playbin3 uri=${url}
 
-Then, in another terminal (state directory ${config.stateDir})
-  npx penstock show session
-  npx penstock show service
-  npx penstock drain one
+Then, in another terminal
+  npx penstock show session${where}
+  npx penstock show service${where}
+  npx penstock drain one${where}
 
 Ctrl-C ends it.
 `;
