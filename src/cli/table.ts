@@ -11,7 +11,7 @@ export function formatTable<Row>(columns: readonly Column<Row>[], rows: readonly
   const widths = columns.map((column, i) =>
     Math.max(column.title.length, ...cells.map((line) => textOf(line[i]).length)),
   );
-  const right = columns.map((_, i) => cells.length > 0 && cells.every((line) => typeof line[i] === 'number'));
+  const right = columns.map((_, i) => isNumeric(cells.map((line) => line[i])));
   const format = (line: readonly (string | number)[]) =>
     line
       .map((cell, i) => (right[i] ? textOf(cell).padStart(widths[i] ?? 0) : textOf(cell).padEnd(widths[i] ?? 0)))
@@ -48,6 +48,14 @@ export function formatSeconds(seconds: number): string {
     .filter(([count]) => count > 0)
     .map(([count, unit]) => `${count}${unit}`)
     .join(' ');
+}
+
+/** Numbers, and blanks or dashes where there is none. */
+function isNumeric(cells: readonly (string | number | undefined)[]): boolean {
+  const isBlank = (cell: string | number | undefined) => cell === '' || cell === '-';
+  return (
+    cells.some((cell) => typeof cell === 'number') && cells.every((cell) => typeof cell === 'number' || isBlank(cell))
+  );
 }
 
 function textOf(cell: string | number | undefined): string {
