@@ -14,6 +14,7 @@ import type { ToPrimary } from './ipc.js';
 import { formatAddress, type OpenListener, openListeners } from './listeners.js';
 import { ServiceHealth } from './service-health.js';
 import { Supervisor } from './supervisor.js';
+import { Watchdog } from './watchdog.js';
 import { WorkerProcesses } from './worker-processes.js';
 
 const RING_SLOTS = 4096;
@@ -53,6 +54,7 @@ class Primary {
   readonly #engine: Supervisor;
   readonly #health: ServiceHealth;
   readonly #report: ApplianceReport;
+  readonly #watchdog: Watchdog;
   readonly #ready = { engine: false, workers: new Set<number>(), announced: false };
   readonly #timers: NodeJS.Timeout[] = [];
   #admin: AdminServer | undefined;
@@ -93,6 +95,11 @@ class Primary {
       onStart: (child) => child.on('message', (message) => this.#fromEngine(message as ToPrimary)),
       onDeath: (description, pauseMs) => this.#log.error({ pauseMs }, `engine: ${description}; starting another`),
     });
+    this.#watchdog = new Watchdog({
+      region: this.#region,
+      binding: this.#binding,
+      onStall: (who, pid, stalledMs) => this.#killStalled(who, pid, stalledMs),
+    });
     this.#report = new ApplianceReport({
       config,
       region: this.#region,
@@ -114,6 +121,7 @@ class Primary {
     this.#engine.start();
     this.#workers.start();
     this.#health.start();
+    this.#watchdog.start();
     slot.setState('ready');
     this.#listenToSignals();
   }
@@ -123,6 +131,7 @@ class Primary {
     if (this.#stopped) return;
     this.#stopped = true;
     for (const timer of this.#timers) clearInterval(timer);
+    this.#watchdog.stop();
     await this.#health.stop();
     await this.#workers.stop(FINISH_GRACE_MS);
     await this.#stopEngine();
@@ -166,7 +175,16 @@ class Primary {
     this.#hooks.onReady?.(this.#listeners.map(({ address, port }) => ({ address, port })));
   }
 
+  #killStalled(who: 'engine' | number, pid: number, stalledMs: number): void {
+    const child = who === 'engine' ? this.#engine.child : this.#workers.child(who);
+    if (child?.pid !== pid) return;
+    const name = who === 'engine' ? 'engine' : `worker ${who}`;
+    this.#log.error({ pid, stalledMs: Math.round(stalledMs) }, `${name} stands still: ending it`);
+    child.kill('SIGKILL');
+  }
+
   #listenToSignals(): void {
+    process.on('SIGHUP', () => this.#log.warn('SIGHUP: a changed configuration needs a restart'));
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.#onEndSignal(signal));
   }
 

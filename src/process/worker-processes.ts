@@ -58,6 +58,10 @@ export class WorkerProcesses {
     for (const supervisor of this.#supervisors) supervisor.child?.kill('SIGKILL');
   }
 
+  child(index: number): ChildProcess | undefined {
+    return this.#supervisors[index]?.child;
+  }
+
   /** Counters that workers keep outside of the region, summed. */
   stats(): WorkerStats {
     const sum: WorkerStats = {};
