@@ -15,7 +15,7 @@ namespace penstock::engine {
 
 struct EngineOptions {
   int vault_fd = -1;          // stays the caller's
-  std::vector<int> wake_fds;  // one event descriptor per engine thread; stay the caller's
+  std::vector<int> wake_fds = {};  // one event descriptor per engine thread; stay the caller's
   bool gso = true;
   bool gro = true;
   int batch_delay_us = kAutoDelay;
