@@ -52,13 +52,14 @@ const QUICK_TRIES = 64;
 /** Pairs in use one after the other before the search jumps elsewhere: most likely a neighbour's block. */
 const RUN_BEFORE_JUMP = 8;
 /**
- * Least time between two scans of the whole range that found nothing. Such a scan costs a socket()
- * and a bind() per pair: 100 ms of a blocked worker for 20,000 pairs at 5 µs. With this a worker
- * whose range is full spends a tenth of its time on scans and QUICK_TRIES on every other refusal,
- * and notices a freed pair at latest after the interval. Scans that succeed are not limited: with
- * one free pair in 20,000 each allocation takes 50 ms on average, and none is refused wrongly.
+ * A scan of the whole range goes on to the first free pair: on average as many tries as there are
+ * pairs per free one. One that finds nothing is the worst case: 20 to 50 µs per pair (socket, bind, a
+ * thrown error), so up to a second of a blocked worker for 20,000 pairs. The next one then waits
+ * this long, and until scans take no more than SCAN_SHARE of the worker's time; meanwhile a refusal
+ * costs QUICK_TRIES, and a pair that was freed may be seen that much later.
  */
 const SCAN_INTERVAL_MS = 1000;
+const SCAN_SHARE = 0.05;
 
 const CONFLICTS = new Set(['EADDRINUSE', 'EACCES']);
 const NO_RESOURCES = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
@@ -141,13 +142,14 @@ export class PortAllocator {
   }
 
   #scan(address: string): PortPair | undefined {
-    const now = this.#now();
-    if (now < (this.#nextScan.get(address) ?? Number.NEGATIVE_INFINITY)) return undefined;
+    const begun = this.#now();
+    if (begun < (this.#nextScan.get(address) ?? Number.NEGATIVE_INFINITY)) return undefined;
     for (let tried = 0; tried < this.#pairs; tried++) {
       const pair = this.#bindAtCursor(address);
       if (pair !== undefined) return pair;
     }
-    this.#nextScan.set(address, this.#now() + SCAN_INTERVAL_MS);
+    const ended = this.#now();
+    this.#nextScan.set(address, ended + Math.max(SCAN_INTERVAL_MS, (ended - begun) / SCAN_SHARE));
     return undefined;
   }
 

@@ -167,6 +167,25 @@ describe('the pool', () => {
     expect(allocator.counters.exhausted).toBe(2);
   });
 
+  it('scans the rarer, the longer a scan takes', () => {
+    const { allocator, kernel, clock } = setUp({
+      range: { min: 20000, max: 20999 },
+      bind: (address, port) => {
+        clock.now++;
+        return kernel.bind(address, port);
+      },
+    });
+    for (let port = 20000; port <= 20999; port++) kernel.occupy(port);
+    expect(() => allocator.allocate(ADDRESS)).toThrow(EXHAUSTED);
+    clock.now += 20 * 500 - 1;
+    kernel.binds = 0;
+    expect(() => allocator.allocate(ADDRESS)).toThrow(EXHAUSTED);
+    expect(kernel.binds).toBe(64 + 500);
+    kernel.binds = 0;
+    expect(() => allocator.allocate(ADDRESS)).toThrow(EXHAUSTED);
+    expect(kernel.binds).toBe(64);
+  });
+
   it('needs room for a pair', () => {
     for (const range of [
       { min: 20001, max: 20002 },
