@@ -10,6 +10,13 @@ import { SessionRows, type StreamRef, slice } from './session-rows.js';
 export const MEDIA_KINDS = ['unknown', 'video', 'audio', 'other'] as const;
 export type MediaKind = (typeof MEDIA_KINDS)[number];
 
+/**
+ * How long a closing row waits for an engine that never attached its stream: a worker that died between
+ * opening the row and handing over the sockets leaves one that no engine will ever speak of. Freeing a row
+ * too early does no harm, for the engine lets go of every generation but the one that the row names.
+ */
+const ORPHAN_GRACE_MS = 30_000;
+
 export interface SessionSpec {
   vserver: number;
   service: number;
@@ -93,7 +100,8 @@ export class SessionTable extends SessionRows {
   /** Open sessions with their open streams. */
   readonly #open = new Map<number, Set<number>>();
   readonly #openStreams = new Set<number>();
-  readonly #closing = new Set<number>();
+  /** Closing streams, and since when. */
+  readonly #closing = new Map<number, number>();
   /** Stacks: the last one freed is used first. */
   #freeSessions: number[] = [];
   #freeStreams: number[] = [];
@@ -229,7 +237,7 @@ export class SessionTable extends SessionRows {
       return undefined;
     }
     this.#setStreamState(row, this.#layout.rowState.closing);
-    this.#closing.add(slot);
+    this.#closing.set(slot, this.#now());
     return this.streamRef(slot);
   }
 
@@ -240,24 +248,17 @@ export class SessionTable extends SessionRows {
     this.#freeStream(slot);
   }
 
-  /** Frees the closing rows that the engine has let go of; returns how many. */
+  /** Frees the closing rows that the engine has let go of, or never had; returns how many. */
   freeReleased(): number {
-    const { stream } = this.#layout;
-    let freed = 0;
-    for (const slot of this.#closing) {
-      const row = this.region.streamAt(slot);
-      if (this.region.loadU32(row + stream.releasedGeneration) !== this.region.loadU32(row + stream.generation))
-        continue;
-      this.#freeStream(slot);
-      freed++;
-    }
-    return freed;
+    const before = this.#closing.size;
+    for (const [slot, since] of this.#closing) if (this.#isReleased(slot, since)) this.#freeStream(slot);
+    return before - this.#closing.size;
   }
 
   /** The open and closing streams of this worker. */
   *ownStreams(): Generator<OwnStream> {
     for (const slot of this.#openStreams) yield { ...this.streamRef(slot), closing: false };
-    for (const slot of this.#closing) yield { ...this.streamRef(slot), closing: true };
+    for (const slot of this.#closing.keys()) yield { ...this.streamRef(slot), closing: true };
   }
 
   override streamsOf(session: number): StreamRef[] {
@@ -442,6 +443,15 @@ export class SessionTable extends SessionRows {
     return this.region.getU8(row + stream.transport) === streamTransport.udp;
   }
 
+  #isReleased(slot: number, closingSince: number): boolean {
+    const row = this.region.streamAt(slot);
+    const { generation } = this.streamRef(slot);
+    const { stream } = this.#layout;
+    if (this.region.loadU32(row + stream.releasedGeneration) === generation) return true;
+    const attached = this.region.loadU32(row + stream.attachedGeneration) === generation;
+    return !attached && this.#now() - closingSince > ORPHAN_GRACE_MS;
+  }
+
   #opposite(leg: number): number {
     const legs = this.#layout.limits.legsPerStream;
     return (leg + legs / 2) % legs;
@@ -472,7 +482,7 @@ export class SessionTable extends SessionRows {
     // Lowest slot on top: the streams of one session then go to different engine threads.
     this.#freeSessions.reverse();
     this.#freeStreams.reverse();
-    const closing = [...this.#closing].map((slot) => this.streamRef(slot));
+    const closing = [...this.#closing.keys()].map((slot) => this.streamRef(slot));
     return { sessions: this.#open.size, streams: this.#openStreams.size, reclaimed, closing };
   }
 
@@ -506,7 +516,7 @@ export class SessionTable extends SessionRows {
       this.#freeStreams.push(slot);
     } else {
       if (half || state === rowState.open) this.#setStreamState(row, rowState.closing);
-      this.#closing.add(slot);
+      this.#closing.set(slot, this.#now());
     }
     return half;
   }

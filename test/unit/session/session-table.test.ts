@@ -349,6 +349,19 @@ describe('streams', () => {
     expect(table.openStream(udp(owner))).toEqual({ slot: ref.slot, generation: ref.generation + 1 });
   });
 
+  it('that the engine never had are given up after a while, those that it has are not', () => {
+    const owner = table.openSession(session('a'));
+    const [unknown, known] = [table.openStream(udp(owner)), table.openStream(udp(owner))];
+    attach(known.slot, known.generation);
+    table.closeSession(owner);
+    now += 30_000;
+    expect(table.freeReleased()).toBe(0);
+    now += 1;
+    expect(table.freeReleased()).toBe(1);
+    expect(table.readStream(unknown.slot)).toBeUndefined();
+    expect(table.readStream(known.slot)?.state).toBe('closing');
+  });
+
   it('end with their session', () => {
     const owner = table.openSession(session('a'));
     const refs = [table.openStream(udp(owner)), table.openStream(udp(owner))];
