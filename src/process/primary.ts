@@ -22,6 +22,8 @@ const HEARTBEAT_MS = 250;
 const DRAIN_POLL_MS = 200;
 /** How long workers may take to tell servers of the sessions that are left. */
 const FINISH_GRACE_MS = 3_000;
+/** A terminal and a process manager may both pass on one and the same signal: a second one counts after this. */
+const SECOND_SIGNAL_MS = 300;
 const ENGINE_FINISH_MS = 1_000;
 
 export interface PrimaryHooks {
@@ -59,7 +61,7 @@ class Primary {
   readonly #timers: NodeJS.Timeout[] = [];
   #admin: AdminServer | undefined;
   #end: (error?: Error) => void = () => {};
-  #draining = false;
+  #drainingSince: number | undefined;
   #stopped = false;
 
   constructor(config: Config, hooks: PrimaryHooks) {
@@ -108,7 +110,7 @@ class Primary {
       listeners: this.#listeners,
       workers: this.#workers,
       binding: this.#binding,
-      ready: () => this.#ready.announced && !this.#draining,
+      ready: () => this.#ready.announced && this.#drainingSince === undefined,
     });
   }
 
@@ -190,13 +192,14 @@ class Primary {
 
   /** The first signal drains, a second one ends at once. */
   #onEndSignal(signal: string): void {
-    if (this.#draining) {
+    if (this.#drainingSince !== undefined) {
+      if (performance.now() - this.#drainingSince < SECOND_SIGNAL_MS) return;
       this.#log.warn(`${signal} again: ending at once`);
       this.#workers.kill();
       this.#end();
       return;
     }
-    this.#draining = true;
+    this.#drainingSince = performance.now();
     const sessions = this.#report.sessionCount();
     const drainTimeoutMs = this.#config.drainTimeoutMs;
     this.#log.info({ sessions, drainTimeoutMs }, `${signal}: no new connections; waiting for sessions to end`);
