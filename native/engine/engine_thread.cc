@@ -208,7 +208,7 @@ void EngineThread::LookUp() {
 
 void EngineThread::LookUp(Packet& packet) {
   flow::Stream& stream = packet.leg->stream();
-  if (stream.phase != flow::StreamPhase::kRelaying) {
+  if (stream.phase == flow::StreamPhase::kClosing) {
     packet.verdict = Verdict::late;
     stream.last_late = now_ms_;
     return;

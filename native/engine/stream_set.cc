@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <exception>
 
 #include "flow/endpoint.h"
@@ -123,12 +124,14 @@ void StreamSet::Attach(Stream& stream, const table::StreamEntry& control) {
   for (Leg& leg : stream.legs) Watch(leg);
 }
 
-bool StreamSet::Watch(Leg& leg) {
-  if (!leg.open()) return false;
+// A leg that is watched already stays so (EEXIST).
+void StreamSet::Watch(Leg& leg) {
+  if (!leg.open()) return;
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.ptr = &leg;
-  return ::epoll_ctl(options_.epoll_fd, EPOLL_CTL_ADD, leg.fd(), &event) == 0;
+  const bool watched = ::epoll_ctl(options_.epoll_fd, EPOLL_CTL_ADD, leg.fd(), &event) == 0 || errno == EEXIST;
+  if (!watched) counters_.Add(Counter::unwatched, 1);
 }
 
 void StreamSet::Obey(const table::Command& command, table::Millis now) {

@@ -43,7 +43,7 @@ class StreamSet {
   void TryAttach(flow::Stream& stream, table::Millis now);
   void Attach(flow::Stream& stream, const table::StreamEntry& control);
   void Update(flow::Stream& stream);
-  bool Watch(flow::Leg& leg);
+  void Watch(flow::Leg& leg);
   void BeginClosing(flow::Stream& stream, table::Millis now);
   bool QuarantineOver(const flow::Stream& stream, table::Millis now) const;
   void Release(Slot& slot);

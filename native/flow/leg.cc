@@ -171,7 +171,6 @@ void Leg::PublishSource(bool learned) {
   if (latch_.remote().port == 0) target_.address.length = 0;
   target_.gso_refused = false;
   PublishState(table::kLegWaiting);
-  std::atomic_thread_fence(std::memory_order_release);
   alignas(uint64_t) const table::Endpoint remote = latch_.remote();
   memory::CopyWords(&data_->remote, &remote, sizeof(remote));
   if (learned) Add(data_->latches, 1);

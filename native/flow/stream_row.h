@@ -16,7 +16,6 @@ inline bool ReadControl(const table::StreamEntry& row, table::StreamEntry& out) 
     const uint32_t before = memory::LoadAcquire(row.sequence);
     if ((before & 1) != 0) continue;
     memory::CopyWords(&out, &row, kControlBytes);
-    std::atomic_thread_fence(std::memory_order_acquire);
     if (memory::Load(row.sequence) == before) return true;
   }
   return false;

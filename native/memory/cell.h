@@ -35,11 +35,13 @@ void Add(T& cell, std::type_identity_t<T> amount) {
   Store(cell, static_cast<T>(Load(cell) + amount));
 }
 
-// Copies whole 8-byte words; both sides 8-byte aligned, `bytes` a multiple of 8.
+// Copies whole 8-byte words; both sides 8-byte aligned, `bytes` a multiple of 8. What was
+// stored before is seen before the copy, and what is loaded afterwards is loaded after it,
+// which is what a row's sequence number needs; no fences, as thread sanitizers know none.
 inline void CopyWords(void* to, const void* from, size_t bytes) {
   auto* out = static_cast<uint64_t*>(to);
   const auto* in = static_cast<const uint64_t*>(from);
-  for (size_t i = 0; i < bytes / sizeof(uint64_t); ++i) Store(out[i], Load(in[i]));
+  for (size_t i = 0; i < bytes / sizeof(uint64_t); ++i) StoreRelease(out[i], LoadAcquire(in[i]));
 }
 
 }  // namespace penstock::memory

@@ -48,14 +48,22 @@ inline table::Endpoint Loopback(uint16_t port, uint8_t last = 1) {
   return out;
 }
 
+inline table::Endpoint LoopbackV6() {
+  table::Endpoint out{};
+  out.family = table::kFamilyV6;
+  out.address[15] = 1;
+  return out;
+}
+
 // A socket of a client, a server or a stranger, or one of ours.
 class Peer {
  public:
-  explicit Peer(uint8_t last = 1) : fd_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
-    const net::MediaAddress wanted = net::ToMediaAddress(Loopback(0, last), AF_INET);
+  explicit Peer(uint8_t last = 1) : Peer(AF_INET, Loopback(0, last)) {}
+  Peer(int family, const table::Endpoint& at) : family_(family), fd_(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+    const net::MediaAddress wanted = net::ToMediaAddress(at, family);
     CHECK_EQ(::bind(fd_.get(), &wanted.any, wanted.length), 0);
     net::MediaAddress bound;
-    bound.length = sizeof(bound.v4);
+    bound.length = wanted.length;
     CHECK_EQ(::getsockname(fd_.get(), &bound.any, &bound.length), 0);
     at_ = net::ToEndpoint(bound);
   }
@@ -64,7 +72,7 @@ class Peer {
   int fd() const { return fd_.get(); }
 
   void Send(const table::Endpoint& to, const Bytes& packet) const {
-    const net::MediaAddress address = net::ToMediaAddress(to, AF_INET);
+    const net::MediaAddress address = net::ToMediaAddress(to, family_);
     CHECK_EQ(::sendto(fd_.get(), packet.data(), packet.size(), 0, &address.any, address.length), packet.size());
   }
 
@@ -72,7 +80,7 @@ class Peer {
   void SendMerged(const table::Endpoint& to, const std::vector<Bytes>& packets) const {
     auto counters = std::make_unique<counters::CounterBlock>();
     auto sender = std::make_unique<net::UdpSender>(true, *counters);
-    net::SendTarget target{fd_.get(), net::ToMediaAddress(to, AF_INET)};
+    net::SendTarget target{fd_.get(), net::ToMediaAddress(to, family_)};
     std::vector<net::Outgoing> outgoing;
     for (const Bytes& packet : packets) outgoing.push_back({&target, packet});
     sender->Send(outgoing);
@@ -88,7 +96,7 @@ class Peer {
     if (::poll(&ready, 1, wait_ms) != 1) return std::nullopt;
     Received out{Bytes(65536), 0};
     net::MediaAddress from;
-    from.length = sizeof(from.v4);
+    from.length = sizeof(from.v6);
     const ssize_t size = ::recvfrom(fd_.get(), out.bytes.data(), out.bytes.size(), 0, &from.any, &from.length);
     CHECK(size >= 0);
     out.bytes.resize(static_cast<size_t>(size));
@@ -107,6 +115,7 @@ class Peer {
   bool Silent() const { return !Receive(0).has_value(); }
 
  private:
+  int family_;
   UniqueFd fd_;
   table::Endpoint at_;
 };
@@ -128,6 +137,15 @@ struct Flow {
       control[i].latching = table::kLatchSameIp;
     }
     control[table::kServerRtp].flags = table::kLegExpectsMedia;
+  }
+  // The server side over IPv6.
+  void MoveServerToV6() {
+    for (const uint32_t i : {table::kServerRtp, table::kServerRtcp}) {
+      ours[i] = Peer(AF_INET6, LoopbackV6());
+      peers[i] = Peer(AF_INET6, LoopbackV6());
+      control[i].local = ours[i].at();
+      control[i].declared = peers[i].at();
+    }
   }
   const table::Endpoint& At(uint32_t leg) const { return ours[leg].at(); }
 };
@@ -177,10 +195,9 @@ class Appliance {
     table::StreamEntry& row = Row(flow);
     const uint32_t sequence = memory::Load(row.sequence) & ~1u;
     memory::Store(row.sequence, sequence + 1);
-    std::atomic_thread_fence(std::memory_order_release);
-    memory::Store(row.state, static_cast<uint32_t>(state));
-    memory::Store(row.generation, flow.generation);
-    memory::Store(row.clock_rate, flow.clock_rate);
+    memory::StoreRelease(row.state, static_cast<uint32_t>(state));
+    memory::StoreRelease(row.generation, flow.generation);
+    memory::StoreRelease(row.clock_rate, flow.clock_rate);
     memory::CopyWords(row.legs, flow.control.data(), sizeof(row.legs));
     if (finish) memory::StoreRelease(row.sequence, sequence + 2);
   }

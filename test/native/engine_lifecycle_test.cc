@@ -151,7 +151,7 @@ TEST(engine_update_takes_a_newly_declared_port) {
   flow.control[table::kClientRtp].declared = later;
   appliance.WriteRow(flow);
   appliance.Push(flow, table::kCommandUpdate);
-  EVENTUALLY(appliance.Data(flow, table::kClientRtp).remote.port == later.port);
+  EVENTUALLY(Load(appliance.Data(flow, table::kClientRtp).remote.port) == later.port);
   flow.peers[kMedia].Send(flow.At(kMedia), Rtp({.sequence = 2}));
   flow.peers[0].Expect(Rtp({.sequence = 2}), flow.At(0));
 }

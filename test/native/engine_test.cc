@@ -231,6 +231,20 @@ TEST(engine_takes_a_stream_with_fewer_legs) {
   flow.peers[0].Expect(Rtp({.sequence = 1}), flow.At(0));
 }
 
+TEST(engine_joins_an_ipv4_client_and_an_ipv6_server) {
+  Appliance appliance;
+  appliance.Start();
+  Flow flow;
+  flow.MoveServerToV6();
+  appliance.Open(flow);
+  const std::vector<Bytes> packets = Frame(1, 30);
+  flow.peers[kMedia].SendMerged(flow.At(kMedia), packets);
+  for (const Bytes& packet : packets) flow.peers[0].Expect(packet, flow.At(0));
+  const Bytes report = ReceiverReport(5, {{.ssrc = 1}});
+  flow.peers[1].Send(flow.At(1), report);
+  flow.peers[3].Expect(report, flow.At(3));
+}
+
 TEST(engine_spreads_streams_over_its_threads) {
   Appliance appliance(2);
   appliance.Start({.pin_threads = true});
