@@ -44,9 +44,6 @@ export interface PortCounters {
   exhausted: number;
 }
 
-/** Ports below this are not taken even where the peer uses them. */
-const LOWEST_PRESERVED = 1024;
-const HIGHEST_PORT = 65535;
 /** Pairs tried near the cursor and at random places before a scan of the whole range. */
 const QUICK_TRIES = 64;
 /** Pairs in use one after the other before the search jumps elsewhere: most likely a neighbour's block. */
@@ -123,7 +120,9 @@ export class PortAllocator {
   }
 
   #mayPreserve(port: number): boolean {
-    return port >= LOWEST_PRESERVED && port <= HIGHEST_PORT && !this.#isReserved(port);
+    // Outside of the range a firewall would have to be opened for whatever peers choose.
+    const { min, max } = this.#options.range;
+    return port >= min && port <= max && !this.#isReserved(port);
   }
 
   #isReserved(port: number): boolean {

@@ -4,6 +4,7 @@ import type { Logger } from '../log/logger.js';
 import type { Claim } from '../router/claim.js';
 import type { Service } from '../router/service.js';
 import type { RtspRequest } from '../rtsp/message.js';
+import type { Activity } from './session-rows.js';
 import type { SessionTable } from './session-table.js';
 
 /** Added to a server's own `timeout=`: the server must be the first to lose patience. */
@@ -194,8 +195,8 @@ export class SessionKeeper {
     const { config, table } = this.#options;
     if (time < (this.#checkAt.get(slot) ?? 0)) return undefined;
     const session = table.read(slot);
-    const activity = table.activity(slot);
-    if (!session || !activity) return undefined;
+    if (!session) return undefined;
+    const activity = this.#newestActivity(session.service, session.serverId);
     const limit = Math.max(config.idleTimeoutMs, session.timeoutSec * 1000 + TIMEOUT_SLACK_MS);
     const idleAt = Math.max(activity.clientMs, activity.serverMs) + limit;
     const silentAt = activity.clientMs + Math.max(config.clientTimeoutMs, limit);
@@ -203,6 +204,18 @@ export class SessionKeeper {
     if (time >= silentAt) return 'client-silent';
     this.#checkAt.set(slot, Math.min(idleAt, silentAt));
     return undefined;
+  }
+
+  /** Over the rows of all workers: the requests of one session may come by any of them. */
+  #newestActivity(service: number, serverId: string): Activity {
+    const { table } = this.#options;
+    const newest = { clientMs: 0, serverMs: 0 };
+    for (const { slot } of table.find(service, serverId, table.worker)) {
+      const activity = table.activity(slot);
+      newest.clientMs = Math.max(newest.clientMs, activity?.clientMs ?? 0);
+      newest.serverMs = Math.max(newest.serverMs, activity?.serverMs ?? 0);
+    }
+    return newest;
   }
 
   #closeOwn(service: number, serverId: string, reason: EndReason): void {

@@ -52,13 +52,13 @@ const EXHAUSTED = expect.objectContaining({ code: 'PENSTOCK_ERR_PORTS_EXHAUSTED'
 
 describe('preserved numbers', () => {
   it.each([
-    ['an even pair', { rtp: 38980, rtcp: 38981 }, [38980, 38981]],
-    ['a pair that starts odd', { rtp: 51443, rtcp: 51444 }, [51443, 51444]],
-    ['a swapped pair', { rtp: 5001, rtcp: 5000 }, [5001, 5000]],
-    ['numbers that are not neighbours', { rtp: 5000, rtcp: 6000 }, [5000, 6000]],
-    ['a single number', { rtp: 5000 }, [5000, 5001]],
-    ['the last pair', { rtp: 65534 }, [65534, 65535]],
-    ['the lowest pair', { rtp: 1024, rtcp: 1025 }, [1024, 1025]],
+    ['an even pair', { rtp: 20004, rtcp: 20005 }, [20004, 20005]],
+    ['a pair that starts odd', { rtp: 20003, rtcp: 20004 }, [20003, 20004]],
+    ['a swapped pair', { rtp: 20003, rtcp: 20002 }, [20003, 20002]],
+    ['numbers that are not neighbours', { rtp: 20002, rtcp: 20007 }, [20002, 20007]],
+    ['a single number', { rtp: 20004 }, [20004, 20005]],
+    ['the last pair', { rtp: 20006 }, [20006, 20007]],
+    ['the first pair', { rtp: 20000, rtcp: 20001 }, [20000, 20001]],
   ])('are taken as they are: %s', (_name, preferred, expected) => {
     const { allocator } = setUp();
     expect(numbers(allocator.allocate(ADDRESS, preferred))).toEqual(expected);
@@ -67,24 +67,24 @@ describe('preserved numbers', () => {
 
   it.each([
     ['zero', { rtp: 0, rtcp: 0 }],
-    ['privileged numbers', { rtp: 1022, rtcp: 1023 }],
-    ['a privileged RTCP number', { rtp: 1024, rtcp: 1023 }],
-    ['one number for both', { rtp: 5000, rtcp: 5000 }],
-    ['a number past the end', { rtp: 65535 }],
-    ['a reserved number', { rtp: 8554, rtcp: 8555 }],
-    ['a reserved RTCP number', { rtp: 8553, rtcp: 8554 }],
+    ['numbers below the range', { rtp: 19998, rtcp: 19999 }],
+    ['an RTCP number below the range', { rtp: 20000, rtcp: 19999 }],
+    ['one number for both', { rtp: 20004, rtcp: 20004 }],
+    ['an RTCP number above the range', { rtp: 20007 }],
+    ['a reserved number', { rtp: 20004, rtcp: 20005 }],
+    ['a reserved RTCP number', { rtp: 20003, rtcp: 20004 }],
   ])('give way to the pool: %s', (_name, preferred) => {
-    const { allocator, kernel } = setUp({ reserved: new Set([8554]) });
+    const { allocator, kernel } = setUp({ reserved: new Set([20004]) });
     expect(numbers(allocator.allocate(ADDRESS, preferred))).toEqual([20000, 20001]);
     expect(kernel.binds).toBe(2);
     expect(allocator.counters.preserved).toBe(0);
   });
 
   it('give way to the pool where one of the two is in use, and the other is let go', () => {
-    for (const taken of [5000, 5001]) {
+    for (const taken of [20004, 20005]) {
       const { allocator, kernel } = setUp();
       kernel.occupy(taken);
-      expect(numbers(allocator.allocate(ADDRESS, { rtp: 5000 }))).toEqual([20000, 20001]);
+      expect(numbers(allocator.allocate(ADDRESS, { rtp: 20004 }))).toEqual([20000, 20001]);
       expect(allocator.counters).toEqual({ allocated: 1, preserved: 0, conflicts: 1, exhausted: 0 });
       expect(kernel.taken.size).toBe(3);
     }
@@ -92,14 +92,14 @@ describe('preserved numbers', () => {
 
   it('are not looked at with the pool policy', () => {
     const { allocator } = setUp({ policy: 'pool' });
-    expect(numbers(allocator.allocate(ADDRESS, { rtp: 5000 }))).toEqual([20000, 20001]);
+    expect(numbers(allocator.allocate(ADDRESS, { rtp: 20004 }))).toEqual([20000, 20001]);
   });
 
   it('of two clients with the same numbers are kept for the first', () => {
     const { allocator } = setUp();
-    expect(numbers(allocator.allocate(ADDRESS, { rtp: 5000 }))).toEqual([5000, 5001]);
-    expect(numbers(allocator.allocate(ADDRESS, { rtp: 5000 }))).toEqual([20000, 20001]);
-    expect(numbers(allocator.allocate('10.77.2.1', { rtp: 5000 }))).toEqual([5000, 5001]);
+    expect(numbers(allocator.allocate(ADDRESS, { rtp: 20004 }))).toEqual([20004, 20005]);
+    expect(numbers(allocator.allocate(ADDRESS, { rtp: 20004 }))).toEqual([20000, 20001]);
+    expect(numbers(allocator.allocate('10.77.2.1', { rtp: 20004 }))).toEqual([20004, 20005]);
   });
 });
 
