@@ -60,9 +60,19 @@ function toAppliance(url: string, faces: Faces): string {
 function rewriteDescription(message: RtspMessage, faces: Faces): void {
   const body = rewriteSdp(message.body, {
     url: (url) => toAppliance(url, faces),
-    address: (address) => (address === faces.serverIp ? faces.applianceIp : address),
+    address: (address) => toClientAddress(address, faces),
   });
   if (!body.equals(message.body)) setBody(message, body);
+}
+
+/**
+ * Servers also write "no particular address" (`c=IN IP4 0.0.0.0`). Its family decides which sockets a client opens
+ * (rtspsrc), so it follows the family by which the client reaches us.
+ */
+function toClientAddress(address: string, { serverIp, applianceIp }: Faces): string {
+  if (address === serverIp) return applianceIp;
+  if (address === '0.0.0.0' || address === '::') return applianceIp.includes(':') ? '::' : '0.0.0.0';
+  return address;
 }
 
 function isSdp(message: RtspMessage): boolean {

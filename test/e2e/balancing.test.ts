@@ -63,7 +63,7 @@ describe.each(['round-robin', 'least-sessions'])('%s', (method) => {
 
 it('gives the sessions of a killed server to the other one, and notices its return', async () => {
   await start('--server', A, '--server', B, '--monitor-interval', '0.5');
-  await play(2);
+  await openedDuring(2, async () => await play(2));
   await a.kill();
   // At once: before a monitor can have noticed. No client may see an error.
   const after = b.state.opened;

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { MEDIA } from '../support/media.js';
 import { NET, TestNetwork } from '../support/netns.js';
 import { playFfmpeg, playGst, startGstServer } from '../support/peers.js';
@@ -7,20 +7,22 @@ import { Penstock } from '../support/penstock.js';
 const SECONDS = 3;
 const FRAMES = SECONDS * MEDIA.framesPerSecond - 2;
 let net: TestNetwork;
+let appliance: Penstock;
 
 beforeAll(async () => {
   net = TestNetwork.create();
   await startGstServer(net.serverA, { address: '0.0.0.0' });
   await startGstServer(net.serverB, { address: '::' });
 });
+afterEach(async () => await appliance.stop());
 afterAll(() => net.destroy());
 
 it.each([
   { client: 'IPv6', server: 'IPv4', listen: `[${NET.client.edge6}]:8554`, to: `${NET.serverA.ip}:8554` },
   { client: 'IPv4', server: 'IPv6', listen: `${NET.client.edge}:8554`, to: `[${NET.serverB.ip6}]:8554` },
   { client: 'IPv6', server: 'IPv6', listen: `[${NET.client.edge6}]:8554`, to: `[${NET.serverB.ip6}]:8554` },
-])('a client on $client plays from a server on $server', async ({ listen, to }) => {
-  const appliance = await Penstock.start(net.appliance, ['--listen', listen, '--server', to]);
+])('$client client, $server server', async ({ listen, to }) => {
+  appliance = await Penstock.start(net.appliance, ['--listen', listen, '--server', to]);
   const url = `rtsp://${listen}/test`;
   for (const transport of ['udp', 'tcp'] as const) {
     const options = { transport, seconds: SECONDS };
@@ -29,5 +31,4 @@ it.each([
       expect(played.frames).toBeGreaterThanOrEqual(FRAMES);
     }
   }
-  await appliance.stop();
 });

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { NET, TestNetwork } from '../support/netns.js';
 import { type GstServer, startGstServer } from '../support/peers.js';
 import { Penstock } from '../support/penstock.js';
@@ -15,6 +15,7 @@ const options = { transport: 'udp', address: NET.client.ip } as const;
 let net: TestNetwork;
 let servers: GstServer[];
 let stateDir: string;
+let appliance: Penstock | undefined;
 
 beforeAll(async () => {
   net = TestNetwork.create();
@@ -24,11 +25,13 @@ beforeEach(() => {
   stateDir = mkdtempSync(join(tmpdir(), 'penstock-state-'));
   return () => rmSync(stateDir, { recursive: true, force: true });
 });
+afterEach(async () => await appliance?.stop());
 afterAll(() => net.destroy());
 
 async function start(...flags: string[]): Promise<Penstock> {
   const pool = ['--server', `${NET.serverA.ip}:8554`, '--server', `${NET.serverB.ip}:8554`];
-  return await Penstock.start(net.appliance, ['--listen', `${NET.client.edge}:8554`, ...pool, ...flags], stateDir);
+  appliance = await Penstock.start(net.appliance, ['--listen', `${NET.client.edge}:8554`, ...pool, ...flags], stateDir);
+  return appliance;
 }
 
 async function connect(): Promise<RtspClient> {
@@ -40,7 +43,8 @@ const openSessions = (): number => servers.reduce((sum, { state }) => sum + stat
 it.each(['sealed', 'prefix', 'suffix'])(
   'a second connection reaches the server of the session, %s ids',
   async (mode) => {
-    const appliance = await start('--session-id', mode);
+    await start('--session-id', mode);
+    const before = openSessions();
     const sessions: TestSession[] = [];
     for (let i = 0; i < 4; i++) sessions.push(await TestSession.play(net.client, URL, options));
     for (const { id } of sessions) {
@@ -50,27 +54,27 @@ it.each(['sealed', 'prefix', 'suffix'])(
       await second.ok('TEARDOWN', URL, { Session: id });
       second.destroy();
     }
-    await eventually('all are closed at the servers', () => openSessions() === 0 || undefined);
+    await eventually('all are closed at the servers', () => openSessions() === before || undefined);
     for (const session of sessions) session.abandon();
-    await appliance.stop();
   },
 );
 
 it('an appliance restarted after a crash routes the old ids', async () => {
   const first = await start();
-  const sessions: TestSession[] = [];
-  for (let i = 0; i < 4; i++) sessions.push(await TestSession.play(net.client, URL, options));
-  await first.crash();
-  const second = await start();
-  for (const session of sessions) {
-    const client = await connect();
-    await client.ok('GET_PARAMETER', URL, { Session: session.id });
-    await client.ok('TEARDOWN', URL, { Session: session.id });
-    client.destroy();
+  const ids: string[] = [];
+  for (let i = 0; i < 4; i++) {
+    const session = await TestSession.play(net.client, URL, options);
+    ids.push(session.id);
     session.abandon();
   }
-  await eventually('all are closed at the servers', () => openSessions() === 0 || undefined);
-  await second.stop();
+  await first.crash();
+  await start();
+  for (const id of ids) {
+    // gst-rtsp-server lets go of the media when the connection of a session ends, but still knows the session.
+    const client = await connect();
+    await client.ok('GET_PARAMETER', URL, { Session: id });
+    client.destroy();
+  }
 });
 
 it('a forged id gets 454 and reaches no server', async () => {
@@ -81,7 +85,7 @@ it('a forged id gets 454 and reaches no server', async () => {
     ({ headers }) => `RTSP/1.0 200 OK\r\nCSeq: ${headers.get('CSeq')}\r\n\r\n`,
   );
   // No monitor: every connection to the toy would be one that an id caused.
-  const appliance = await start('--monitor', 'none', '--server', `${NET.serverA.ip}:8600`);
+  await start('--monitor', 'none', '--server', `${NET.serverA.ip}:8600`);
   const session = await TestSession.play(net.client, URL, options);
   const other = session.id.endsWith('a') ? 'b' : 'a';
   const forged = [
@@ -99,6 +103,5 @@ it('a forged id gets 454 and reaches no server', async () => {
   }
   expect(toy.connections()).toBe(0);
   await session.teardown();
-  await appliance.stop();
   await toy.close();
 });

@@ -40,6 +40,7 @@ export class Penstock {
   readonly stateDir: string;
   readonly #program: Program;
   readonly #ownStateDir: boolean;
+  #ended = false;
 
   private constructor(namespace: Namespace, args: string[], stateDir: string | undefined) {
     this.#ownStateDir = stateDir === undefined;
@@ -79,8 +80,10 @@ export class Penstock {
     return [this.pid, ...descendants(this.pid)];
   }
 
-  /** SIGTERM. Throws unless it exits with 0 and logged no error. */
+  /** SIGTERM. Throws unless it exits with 0 and logged no error. Does nothing when it was ended before. */
   async stop(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
     const { code, signal } = await this.#program.stop('SIGTERM');
     const errors = this.logs.filter(isError);
     if (code !== 0 || errors.length > 0) {
@@ -91,8 +94,8 @@ export class Penstock {
 
   /** SIGKILL to all of its processes at once, as when the machine loses power. The state directory stays. */
   async crash(): Promise<void> {
-    const pids = this.pids();
-    for (const pid of pids) process.kill(pid, 'SIGKILL');
+    this.#ended = true;
+    for (const pid of this.pids()) process.kill(pid, 'SIGKILL');
     await this.#program.exited;
   }
 
