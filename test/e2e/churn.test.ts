@@ -5,7 +5,7 @@ import { eventually, type Program } from '../support/program.js';
 import { RtspClient } from '../support/rtsp-client.js';
 
 // Many sessions, a third of them ended badly: in the end everything is as it was before the first.
-const SESSIONS = Number(process.env.PENSTOCK_CHURN_SESSIONS ?? 20_000);
+const SESSIONS = Number(process.env.CHURN_SESSIONS ?? 20_000);
 const AT_ONCE = 24;
 const SAMPLES = 20;
 const GROWTH = 1.1; // of memory, from the middle of the run to its end
@@ -29,7 +29,6 @@ beforeAll(async () => {
   appliance = await Penstock.start(net.appliance, [
     ...['--listen', `${NET.client.edge}:8554`, '--workers', '2', '--teardown-on-disconnect'],
     ...['--server', `${NET.serverA.ip}:8554`, '--server', `${NET.serverB.ip}:8554`],
-    ...['--log-level', 'warn'],
   ]);
 });
 afterAll(() => net.destroy());

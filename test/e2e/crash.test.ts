@@ -33,14 +33,14 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   for (const session of sessions) session.abandon();
-  await appliance.stop();
+  await appliance.stop(/ended: SIGKILL; starting another/);
 });
 
 const streams = () => sessions.flatMap((session) => session.streams);
 
 /** Waits until every stream has received `count` more packets; the longest silence of each, ms. */
 async function flow(count: number): Promise<number[]> {
-  for (const stream of streams()) stream.resetGap();
+  for (const stream of streams()) stream.reset();
   await Promise.all(streams().map((stream) => stream.more(count)));
   return streams().map(({ longestGap }) => longestGap);
 }
@@ -51,11 +51,11 @@ async function processNamed(prefix: string): Promise<ProcessReport> {
   return found;
 }
 
-/** Kills it and waits until its successor works and every stream flows again; the gaps of the streams. */
-async function killAndWatch(prefix: string): Promise<number[]> {
+/** Kills it and waits until its successor works and every stream flows again. */
+async function killAndWatch(prefix: string): Promise<void> {
   const victim = await processNamed(prefix);
   const before = await flow(PACKETS);
-  for (const stream of streams()) stream.resetGap();
+  for (const stream of streams()) stream.reset();
   process.kill(victim.pid, 'SIGKILL');
   await eventually(`${victim.name} has a successor`, async () => {
     const now = await processNamed(victim.name);
@@ -64,7 +64,6 @@ async function killAndWatch(prefix: string): Promise<number[]> {
   await Promise.all(streams().map((stream) => stream.more(PACKETS)));
   const gaps = streams().map(({ longestGap }) => longestGap);
   report(victim.name, before, gaps);
-  return gaps;
 }
 
 function report(killed: string, before: number[], gaps: number[]): void {
@@ -76,6 +75,7 @@ function report(killed: string, before: number[], gaps: number[]): void {
     streams: STREAMS,
     before: { median: median(before), longest: longest(before) },
     around: { median: median(gaps), longest: longest(gaps) },
+    packetsLost: streams().reduce((sum, { lost }) => sum + lost, 0),
   };
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }

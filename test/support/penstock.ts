@@ -80,12 +80,12 @@ export class Penstock {
     return [this.pid, ...descendants(this.pid)];
   }
 
-  /** SIGTERM. Throws unless it exits with 0 and logged no error. Does nothing when it was ended before. */
-  async stop(): Promise<void> {
+  /** SIGTERM. Throws unless it exits with 0 and logged no error but `expected`. Does nothing when it was ended before. */
+  async stop(expected?: RegExp): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
     const { code, signal } = await this.#program.stop('SIGTERM');
-    const errors = this.logs.filter(isError);
+    const errors = this.logs.filter((line) => isError(line) && !expected?.test(line.msg));
     if (code !== 0 || errors.length > 0) {
       throw new Error(`penstock ended with ${code ?? signal}, errors: ${JSON.stringify(errors, null, 1)}`);
     }

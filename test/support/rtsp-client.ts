@@ -92,19 +92,25 @@ export class TestStream {
   readonly transport: string;
   rtp = 0;
   rtcp = 0;
-  /** Time of the newest RTP packet, and the longest silence between two since `resetGap()`; ms. */
+  /** Time of the newest RTP packet, and the longest silence between two since `reset()`; ms. */
   lastAt = 0;
   longestGap = 0;
+  /** Sequence numbers that were skipped since `reset()`. */
+  lost = 0;
+  #sequence: number | undefined;
   #onRtp: (() => void)[] = [];
 
   constructor(pair: UdpPair | undefined, transport: string) {
     this.pair = pair;
     this.transport = transport;
-    pair?.rtp.on('message', () => this.countRtp());
+    pair?.rtp.on('message', (packet: Buffer) => this.countRtp(packet));
     pair?.rtcp.on('message', () => this.rtcp++);
   }
 
-  countRtp(): void {
+  countRtp(packet: Buffer): void {
+    const sequence = packet.readUInt16BE(2);
+    if (this.#sequence !== undefined) this.lost += (sequence - this.#sequence - 1) & 0xffff;
+    this.#sequence = sequence;
     const now = performance.now();
     if (this.lastAt !== 0) this.longestGap = Math.max(this.longestGap, now - this.lastAt);
     this.lastAt = now;
@@ -112,8 +118,10 @@ export class TestStream {
     for (const resolve of this.#onRtp.splice(0)) resolve();
   }
 
-  resetGap(): void {
+  /** Gaps and losses count from now on. */
+  reset(): void {
     this.longestGap = 0;
+    this.lost = 0;
   }
 
   /** Resolves when `count` more RTP packets have come. A hang is the test runner's time limit. */
@@ -179,9 +187,9 @@ export class TestSession {
       streams.push(new TestStream(pair, answer.headers.get('Transport') ?? ''));
     }
     if (id === undefined) throw new Error('no Session in the SETUP answer');
-    client.onFrame = (channel) => {
+    client.onFrame = (channel, payload) => {
       const stream = streams[channel >> 1];
-      if (channel % 2 === 0) stream?.countRtp();
+      if (channel % 2 === 0) stream?.countRtp(payload);
       else if (stream) stream.rtcp++;
     };
     await client.ok('PLAY', url, { Session: id, Range: 'npt=0.000-' });
