@@ -92,6 +92,7 @@ TEST(engine_close_waits_for_silence_then_lets_go_everywhere) {
   other.peers[kMedia].Send(other.At(kMedia), Rtp({.sequence = 1}));
   EVENTUALLY(appliance.Count(Verdict::forwarded) == 1);
   CHECK_EQ(appliance.Count(Counter::rx_packets), 2u);
+  CHECK_EQ(appliance.Count(Counter::wakes), 2u);  // the late packet and the other stream's
 }
 
 TEST(engine_quarantine_ends_though_a_peer_never_stops) {
