@@ -261,7 +261,9 @@ void EngineThread::Account() {
     const Packet& packet = packets_[i];
     Leg& leg = *packet.leg;
     counters_.Add(packet.verdict, 1);
-    if (packet.verdict == Verdict::forwarded && outgoing_[sent++].sent) leg.opposite()->AccountSent(packet.bytes.size());
+    if (packet.verdict == Verdict::forwarded && outgoing_[sent++].sent) {
+      leg.opposite()->AccountSent(packet.bytes.size());
+    }
     if (leg.data() == nullptr) continue;
     leg.AccountReceived(packet);
     if (ShowsLife(packet.verdict)) leg.Touch(now_ms_);

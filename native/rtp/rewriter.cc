@@ -81,7 +81,9 @@ class RtcpRewriter {
     const uint32_t old = Load32(field);
     const auto delta = static_cast<int16_t>(rewrite_.sequence_delta);
     int64_t moved = int64_t{old} + delta;
-    if (moved < 0 || moved > UINT32_MAX) moved = (old & 0xffff0000u) | static_cast<uint16_t>(old + rewrite_.sequence_delta);
+    if (moved < 0 || moved > UINT32_MAX) {
+      moved = (old & 0xffff0000u) | static_cast<uint16_t>(old + rewrite_.sequence_delta);
+    }
     Store32(field, static_cast<uint32_t>(moved));
     changed_ = true;
   }
