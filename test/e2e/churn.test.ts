@@ -5,6 +5,7 @@ import { eventually, type Program } from '../support/program.js';
 import { RtspClient } from '../support/rtsp-client.js';
 
 // Many sessions, a third of them ended badly: in the end everything is as it was before the first.
+// With fewer than some 10,000 the heaps of the workers have not yet found their size.
 const SESSIONS = Number(process.env.CHURN_SESSIONS ?? 20_000);
 const AT_ONCE = 24;
 const SAMPLES = 20;
@@ -103,6 +104,8 @@ const udpSockets = (): number => net.appliance.exec('ss', ['-Huan']).split('\n')
 
 it(`${SESSIONS} sessions leave nothing behind`, async () => {
   const track = await firstTrack();
+  // Showing lists starts a thread in the primary, with descriptors of its own.
+  for (const what of ['session', 'listener'] as const) await appliance.show(what);
   const rows = await appliance.show('process');
   const start = measure(rows);
   const samples: Record<string, Resources>[] = [];
@@ -122,10 +125,11 @@ it(`${SESSIONS} sessions leave nothing behind`, async () => {
   await eventually('no media port is left', () => udpSockets() === 0 || undefined);
   const listeners = await appliance.show('listener');
   expect(listeners.filter(({ kind }) => kind === 'media')).toEqual([]);
-  await eventually('the descriptors are as many as at the start', () => {
+  const more = () => {
     const now = measure(rows);
-    return rows.every(({ name }) => now[name]?.descriptors === start[name]?.descriptors) || undefined;
-  });
+    return rows.filter(({ name }) => (now[name]?.descriptors ?? 0) > (start[name]?.descriptors ?? 0));
+  };
+  await expect.poll(more, { timeout: 60_000 }).toEqual([]);
   // Nobody died on the way: the processes are still the ones of the start.
   expect((await appliance.show('process')).map(({ pid }) => pid)).toEqual(rows.map(({ pid }) => pid));
 
