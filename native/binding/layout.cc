@@ -87,7 +87,7 @@ const Group kGroups[] = {
       FIELD(StreamEntry, server_channel), FIELD(StreamEntry, opened_ms), FIELD(StreamEntry, legs),
       FIELD(StreamEntry, attached_generation), FIELD(StreamEntry, released_generation), FIELD(StreamEntry, data)}},
     {"leg",
-     {FIELD(LegControl, local), FIELD(LegControl, declared), FIELD(LegControl, latching), FIELD(LegControl, flags),
+     {FIELD(LegControl, local), FIELD(LegControl, declared), FIELD(LegControl, alternate), FIELD(LegControl, latching), FIELD(LegControl, flags),
       FIELD(LegControl, rewrite)}},
     {"leg_data",
      {FIELD(LegData, state), FIELD(LegData, latches), FIELD(LegData, remote), FIELD(LegData, last_rx_ms),

@@ -52,8 +52,13 @@ Decision Latch::JudgeWaiting(const Arrival& packet) {
   return Accept(Decision::kLatched);
 }
 
+bool Latch::IsPeer(const Endpoint& source) const {
+  return (HasAddress(rules_.declared) && SameAddress(source, rules_.declared)) ||
+         (HasAddress(rules_.alternate) && SameAddress(source, rules_.alternate));
+}
+
 bool Latch::MayLatch(const Arrival& packet, Verdict& refusal) const {
-  const bool declared_address = HasAddress(rules_.declared) && SameAddress(packet.source, rules_.declared);
+  const bool declared_address = IsPeer(packet.source);
   if (!declared_address && rules_.mode != table::kLatchAny) return false;
   // `off` with no port from RTSP: there is nothing to compare the port with.
   if (rules_.mode == table::kLatchOff && rules_.declared.port != 0 && packet.source.port != rules_.declared.port) {

@@ -15,6 +15,7 @@ inline constexpr uint32_t kRelearnReports = 2;  // on RTCP legs, where packets a
 
 struct LatchRules {
   table::Endpoint declared{};  // port 0 = any port, family none = nothing known
+  table::Endpoint alternate{};  // another address of the same peer, family none = there is none
   table::Latching mode = table::kLatchSameIp;
   bool rtcp = false;           // an RTCP leg
   bool expects_media = false;  // RTP is expected from here, so that nothing but RTP counts
@@ -53,6 +54,7 @@ class Latch {
  private:
   Decision JudgeWaiting(const Arrival& packet);
   Decision JudgeCandidate(const Arrival& packet);
+  bool IsPeer(const table::Endpoint& source) const;
   bool MayLatch(const Arrival& packet, counters::Verdict& refusal) const;
   bool CountCandidate(const Arrival& packet);
   bool IsEvidence(const Arrival& packet) const;

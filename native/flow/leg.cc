@@ -31,6 +31,7 @@ int SocketFamily(int fd) {
 LatchRules RulesOf(const table::LegControl& control, bool rtcp) {
   LatchRules rules;
   rules.declared = control.declared;
+  rules.alternate = control.alternate;
   // A value from nowhere is the strictest one.
   rules.mode = control.latching <= table::kLatchAny ? static_cast<table::Latching>(control.latching) : table::kLatchOff;
   rules.rtcp = rtcp;

@@ -151,13 +151,14 @@ static_assert(sizeof(Rewrite) == 20);
 
 struct LegControl {  // writer: the worker
   Endpoint local;    // the listening service: our own address and port
-  Endpoint declared; // what RTSP said of the peer; port 0 = wildcard, family none = nothing known
+  Endpoint declared;   // what RTSP said of the peer; port 0 = wildcard, family none = nothing known
+  Endpoint alternate;  // another address that the peer may send from; family none = there is none
   uint8_t latching;  // Latching
   uint8_t flags;     // LegFlags
   uint16_t reserved;
   Rewrite rewrite;
 };
-static_assert(sizeof(LegControl) == 72);
+static_assert(sizeof(LegControl) == 96);
 
 struct alignas(8) LegData {  // writer: the engine thread of the stream
   uint32_t state;            // LegState

@@ -119,7 +119,7 @@ export interface Layout {
     | 'releasedGeneration'
     | 'data'
   >;
-  readonly leg: Offsets<'local' | 'declared' | 'latching' | 'flags' | 'rewrite'>;
+  readonly leg: Offsets<'local' | 'declared' | 'alternate' | 'latching' | 'flags' | 'rewrite'>;
   readonly legData: Offsets<
     | 'state'
     | 'latches'

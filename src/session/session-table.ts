@@ -39,6 +39,8 @@ export interface LegSpec {
   local: Endpoint;
   /** What RTSP said of the peer; port 0 = any, undefined = nothing known. */
   declared?: Endpoint | undefined;
+  /** Another address that the peer may send from. */
+  alternate?: Endpoint | undefined;
   latching: keyof Layout['latching'];
   expectsMedia: boolean;
   rewrite?: RewriteSpec;
@@ -165,6 +167,11 @@ export class SessionTable extends SessionRows {
 
   setTimeout(slot: number, seconds: number): void {
     this.region.storeU32(this.#own(slot) + this.#layout.session.timeoutSec, seconds);
+  }
+
+  /** Whether a row can hold it. */
+  isControlUrl(url: string): boolean {
+    return Buffer.byteLength(url) <= this.#layout.limits.maxControlUrl;
   }
 
   /** Throws PENSTOCK_ERR_URL_TOO_LONG; the former URL stays then. */
@@ -394,6 +401,7 @@ export class SessionTable extends SessionRows {
     const at = region.legAt(slot, index);
     writeEndpoint(region, at + leg.local, spec.local);
     writeEndpoint(region, at + leg.declared, spec.declared);
+    writeEndpoint(region, at + leg.alternate, spec.alternate);
     region.setU8(at + leg.latching, latching[spec.latching]);
     region.setU8(at + leg.flags, spec.expectsMedia ? legFlags.expectsMedia : 0);
     if (spec.rewrite !== undefined) this.#writeRewrite(at + leg.rewrite, spec.rewrite);

@@ -39,6 +39,9 @@ export class Setup {
   /** Server-side listening services by the alternative's place, until one of them is handed over. */
   readonly #pairs: (PortPair | undefined)[] = [];
 
+  /** Whether the session began with this SETUP. */
+  #isNew = false;
+
   constructor(
     proxy: RtspProxy,
     client: ClientConnection,
@@ -79,6 +82,15 @@ export class Setup {
     this.#client.carry(session, this.#upstream.service, serverId, this.#request.uri, stream);
   }
 
+  /** The server did its part and we could not do ours: it must not keep a stream that no client will hear of. */
+  undo(reply: RtspResponse): void {
+    const serverId = sessionIdOf(reply) ?? this.#serverId;
+    if (reply.status !== 200 || serverId === undefined) return;
+    const { service } = this.#upstream;
+    this.#client.sendTeardown(this.#upstream, this.#request.uri, serverId);
+    if (this.#isNew) this.#proxy.keeper.ended(service, serverId, 'setup-failed');
+  }
+
   release(): void {
     for (const pair of this.#pairs) if (pair) this.#proxy.ports.release(pair);
     this.#pairs.length = 0;
@@ -91,6 +103,7 @@ export class Setup {
     const timeoutSec = parseSession(reply.headers.get('Session') ?? '').timeoutSec ?? 0;
     const details = { vserver: this.#proxy.vserverIndex(this.#client.vserver), controlUrl, timeoutSec };
     const claim = this.#client.claimFor(service);
+    this.#isNew = this.#proxy.table.findOwn(service.index, serverId) === undefined;
     return this.#proxy.keeper.open(service, serverId, { ...details, client: this.#client.remote }, this.#client, claim);
   }
 
@@ -151,7 +164,7 @@ export class Setup {
     table.setFlags(session, { interleaved: true });
     this.#client.channels.open(this.#upstream, server, client, slot, this.#proxy.legIndex);
     setTransport(reply, toClient(match, { source: this.#client.local.ip, channels: client }));
-    return { kind: 'interleaved', stream: slot, channels: [client.rtp, client.rtcp] };
+    return { kind: 'interleaved', stream: slot, channels: [client.rtp, client.rtcp], upstream: this.#upstream };
   }
 
   /** In the order of the layout's legs: client RTP and RTCP, server RTP and RTCP. */
@@ -166,6 +179,7 @@ export class Setup {
     const leg = (side: 'client' | 'server', pair: PortPair, part: 'rtp' | 'rtcp'): LegSpec => ({
       local: { ip: pair.address, port: pair[part].port },
       declared: declared[side][part],
+      alternate: side === 'server' ? { ip: this.#upstream.service.ip, port: 0 } : undefined,
       latching,
       expectsMedia: part === 'rtp' && expects[side],
     });

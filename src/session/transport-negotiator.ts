@@ -164,8 +164,8 @@ export function declaredClient(alternative: Alternative, clientIp: string): Decl
 }
 
 /**
- * Where the server's packets may come from: its `source=` if that can be an address of a host, else the
- * service's own address. Risk: a server (or a fault in one) can point us at any unicast host, whose packets
+ * Where the server's packets may come from, beside the service's own address: its `source=` if that can be an
+ * address of a host. Risk: a server (or a fault in one) can point us at any unicast host, whose packets
  * would then be taken for the stream's; we trust the servers of the farm, and never a client, with this.
  */
 export function declaredServer(match: TransportMatch, serviceIp: string): Declared {

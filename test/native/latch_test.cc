@@ -28,7 +28,7 @@ Arrival From(const table::Endpoint& source, Kind kind = Kind::kRtp, uint16_t seq
 }
 
 Latch Make(table::Latching mode, bool expects_media = true, bool rtcp = false, const table::Endpoint& declared = kDeclared) {
-  return Latch({declared, mode, rtcp, expects_media});
+  return Latch({declared, {}, mode, rtcp, expects_media});
 }
 
 Verdict VerdictOf(const Decision& decision) { return decision.accepted ? Verdict::forwarded : decision.refusal; }
@@ -69,13 +69,24 @@ TEST(latch_first_source_in_every_mode) {
       {"any, nothing declared", table::kLatchAny, nobody, From(kStranger), yes},
   };
   for (const Case& c : cases) {
-    Latch latch({c.declared, c.mode, false, false});
+    Latch latch({c.declared, {}, c.mode, false, false});
     const Decision decision = latch.Judge(c.packet);
     if (VerdictOf(decision) != c.verdict) check::Fail(__FILE__, __LINE__, c.name);
     CHECK_EQ(decision.change == Decision::kLatched, decision.accepted);
     CHECK_EQ(latch.state(), decision.accepted ? table::kLegLatched : table::kLegWaiting);
     CHECK(!decision.accepted || flow::SameEndpoint(latch.remote(), c.packet.source));
   }
+}
+
+TEST(latch_knows_a_peer_by_its_other_address_too) {
+  for (const auto mode : {table::kLatchOff, table::kLatchSameIp}) {
+    Latch latch({kDeclared, V4(7, 0), mode, false, true});
+    CHECK(!latch.Judge(From(kStranger)).accepted);
+    CHECK(latch.Judge(From(V4(7, 5000))).accepted);
+    CHECK(!latch.Judge(From(kDeclared)).accepted);  // from now on the exact source alone
+  }
+  Latch strict({kDeclared, V4(7, 0), table::kLatchOff, false, true});
+  CHECK_EQ(VerdictOf(strict.Judge(From(V4(7, 6000)))), Verdict::other_port);
 }
 
 TEST(latch_sends_to_the_declared_port_before_anything_came) {
@@ -180,11 +191,11 @@ TEST(latch_of_an_rtcp_leg_follows_two_reports) {
 TEST(latch_update_keeps_a_source_that_fits_and_drops_one_that_does_not) {
   Latch latch = Make(table::kLatchSameIp, true, false, V4(2, 0));
   latch.Judge(From(kDeclared));
-  latch.Update({kDeclared, table::kLatchSameIp, false, true});  // the reply names the port we had learned
+  latch.Update({kDeclared, {}, table::kLatchSameIp, false, true});  // the reply names the port we had learned
   CHECK_EQ(latch.state(), table::kLegLatched);
-  latch.Update({kDeclared, table::kLatchSameIp, false, false});  // nothing about the source
+  latch.Update({kDeclared, {}, table::kLatchSameIp, false, false});  // nothing about the source
   CHECK_EQ(latch.state(), table::kLegLatched);
-  latch.Update({kThirdPort, table::kLatchSameIp, false, true});  // a new SETUP with other ports
+  latch.Update({kThirdPort, {}, table::kLatchSameIp, false, true});  // a new SETUP with other ports
   CHECK_EQ(latch.state(), table::kLegWaiting);
   CHECK(flow::SameEndpoint(latch.remote(), kThirdPort));
 }
@@ -204,7 +215,7 @@ TEST(latch_knows_a_link_local_address_without_its_scope) {
   declared.port = 5000;
   table::Endpoint source = declared;
   source.scope = 3;
-  Latch latch({declared, table::kLatchOff, false, true});
+  Latch latch({declared, {}, table::kLatchOff, false, true});
   CHECK(latch.Judge(From(source)).accepted);
   CHECK_EQ(latch.remote().scope, 3u);
   source.scope = 4;
