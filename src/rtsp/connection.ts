@@ -12,6 +12,8 @@ export const MAX_FRAME_BACKLOG = 1 << 20;
 export const MAX_MESSAGE_BACKLOG = 4 << 20;
 
 const KEEPALIVE_PROBE_MS = 30_000;
+/** After our FIN the peer has this long to take what is left and to send its own. */
+const LINGER_MS = 5_000;
 
 export interface PeerAddress {
   ip: string;
@@ -24,6 +26,11 @@ export interface ConnectionHandler {
   onFrame(channel: number, frame: Buffer): void;
   /** The peer will send nothing more; we may still write. */
   onEnd(): void;
+  /**
+   * The bytes are not RTSP, or a message was not complete in time: nothing more is read, and we may still write.
+   * A handler without it gets `onEnd`. Either way the handler ends the connection.
+   */
+  onFault?(error: Error): void;
   /** Called once, last. `error` is set when the end was not orderly. */
   onClose(error: Error | undefined): void;
 }
@@ -39,7 +46,9 @@ export class RtspConnection {
   readonly #handler: ConnectionHandler;
   readonly #parser: RtspParser;
   #corked = false;
+  #ended = false;
   #closed = false;
+  #linger: NodeJS.Timeout | undefined;
   #error: Error | undefined;
   #partialSince = 0;
   #completedThen = 0;
@@ -48,9 +57,9 @@ export class RtspConnection {
     this.#socket = socket;
     this.#handler = handler;
     this.#parser = new RtspParser({
-      // A chunk may hold more after the message that made its handler close the connection.
-      onMessage: (message) => (this.closed ? undefined : handler.onMessage(message)),
-      onFrame: (channel, frame) => (this.closed ? undefined : handler.onFrame(channel, frame)),
+      // A chunk may hold more after the message that made its handler end the connection.
+      onMessage: (message) => (this.over ? undefined : handler.onMessage(message)),
+      onFrame: (channel, frame) => (this.over ? undefined : handler.onFrame(channel, frame)),
     });
     this.remote = { ip: canonicalIp(socket.remoteAddress), port: socket.remotePort ?? 0 };
     this.local = { ip: canonicalIp(socket.localAddress), port: socket.localPort ?? 0 };
@@ -63,6 +72,7 @@ export class RtspConnection {
     });
     socket.on('close', () => {
       this.#closed = true;
+      clearTimeout(this.#linger);
       handler.onClose(this.#error);
     });
   }
@@ -71,15 +81,20 @@ export class RtspConnection {
     return this.#closed || this.#socket.destroyed;
   }
 
+  /** Ended by us, or closed: nothing can be sent, and nothing that comes is looked at. */
+  get over(): boolean {
+    return this.#ended || this.closed;
+  }
+
   send(message: RtspMessage): void {
-    if (this.closed || this.#socket.writableEnded) return;
+    if (this.over) return;
     this.#write(serialize(message));
     if (this.#socket.writableLength > MAX_MESSAGE_BACKLOG) this.destroy(new Error('peer does not read'));
   }
 
   /** Sends one whole frame, or drops it whole and counts it when the peer reads too slowly. */
   sendFrame(channel: number, frame: Buffer): boolean {
-    if (this.closed || this.#socket.writableEnded) return false;
+    if (this.over) return false;
     if (this.#socket.writableLength > MAX_FRAME_BACKLOG) {
       this.framesDropped++;
       return false;
@@ -97,9 +112,14 @@ export class RtspConnection {
     this.#socket.resume();
   }
 
-  /** Sends what waits, then FIN. */
+  /** Sends what waits, then FIN. What the peer still sends is not looked at. */
   end(): void {
-    if (!this.closed) this.#socket.end();
+    if (this.over) return;
+    this.#ended = true;
+    // A paused socket would never see the peer's FIN.
+    this.#socket.resume();
+    this.#socket.end();
+    this.#linger = setTimeout(() => this.#socket.destroy(), LINGER_MS).unref();
   }
 
   destroy(error?: Error): void {
@@ -107,20 +127,23 @@ export class RtspConnection {
     this.#socket.destroy();
   }
 
-  /** Ends a peer that stopped in the middle of a message. Called now and then with the time in ms. */
+  /** Finds a peer that stopped in the middle of a message. Called now and then with the time in ms. */
   checkDeadline(nowMs: number): void {
+    if (this.over || this.#error) return;
     const { midMessage, completed } = this.#parser;
     // A stream of frames is nearly always in the middle of one; what counts is whether any comes to its end.
-    if (!midMessage || completed !== this.#completedThen) {
+    // While we read nothing ourselves, the peer cannot be late.
+    if (!midMessage || completed !== this.#completedThen || this.#socket.isPaused()) {
       this.#completedThen = completed;
       this.#partialSince = nowMs;
     } else if (nowMs - this.#partialSince > MESSAGE_DEADLINE_MS) {
-      this.destroy(new PenstockError('PENSTOCK_ERR_REQUEST_TIMEOUT', 'a message was not complete in time'));
+      this.#fault(new PenstockError('PENSTOCK_ERR_REQUEST_TIMEOUT', 'a message was not complete in time'));
     }
   }
 
   #read(chunk: Buffer): void {
     this.bytesRead += chunk.length;
+    if (this.#ended) return;
     try {
       this.#parser.push(chunk);
     } catch (error) {
@@ -128,13 +151,13 @@ export class RtspConnection {
     }
   }
 
-  /** After a fault nothing more can be understood: what was answered so far is sent, then the connection closes. */
+  /** Nothing more can be understood. Reading goes on, into nothing: bytes left unread would turn our FIN into a reset. */
   #fault(error: Error): void {
     this.#error ??= error;
     this.#socket.removeAllListeners('data');
     this.#socket.resume();
-    this.#handler.onEnd();
-    this.#socket.destroySoon();
+    if (this.#handler.onFault) this.#handler.onFault(error);
+    else this.#handler.onEnd();
   }
 
   /** All that is written in one turn of the event loop leaves in one system call. */

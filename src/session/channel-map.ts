@@ -56,9 +56,10 @@ export class ChannelMap {
     return upstream.clientChannels[serverChannel] ?? NONE;
   }
 
-  close(clientChannel: number): void {
+  /** `stream`: only if the channel is still this stream's. */
+  close(clientChannel: number, stream?: number): void {
     const route = this.#routes[clientChannel];
-    if (!route) return;
+    if (!route || (stream !== undefined && route.stream !== stream)) return;
     route.upstream.clientChannels[route.channel] = NONE;
     this.#routes[clientChannel] = undefined;
   }

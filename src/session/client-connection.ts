@@ -3,6 +3,7 @@ import { PenstockError } from '../errors.js';
 import type { Claim } from '../router/claim.js';
 import { routePath } from '../router/route-path.js';
 import type { Service } from '../router/service.js';
+import type { ServiceStateName } from '../router/service-cells.js';
 import type { Vserver } from '../router/vserver.js';
 import { RtspConnection } from '../rtsp/connection.js';
 import { formatAuthority, parseRtspUrl } from '../rtsp/headers/url.js';
@@ -20,8 +21,12 @@ import { Upstream, type UpstreamHandler } from './upstream.js';
 const RTSP_VERSION = 'RTSP/1.0';
 /** Requests a client may have waiting; more are left in its socket until these are answered. */
 const MAX_PENDING_REQUESTS = 32;
+/** A connection that never had to do with a session ends after this long without a request. */
+const IDLE_CONNECTION_MS = 120_000;
 /** Statuses of a TEARDOWN after which the session is still wanted: authentication, wrong state, redirection. */
 const TEARDOWN_GOES_ON = new Set([401, 407, 455, 459, 460]);
+
+const NO_NEW_SESSIONS: ReadonlySet<string> = new Set(['down', 'draining', 'disabled'] satisfies ServiceStateName[]);
 
 /** A session as one client connection knows it. */
 interface CarriedSession {
@@ -34,7 +39,7 @@ interface CarriedSession {
 
 export type CarriedStream =
   | { kind: 'udp' | 'opaque'; stream: number }
-  | { kind: 'interleaved'; stream: number; channels: number[] };
+  | { kind: 'interleaved'; stream: number; channels: number[]; upstream: Upstream };
 
 /** What a request asks for, once its Session id is understood. */
 interface Target {
@@ -62,7 +67,14 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   #finished = false;
   #bound: Service | undefined;
   #claim: Claim | undefined;
+  /** Of the newest request without a session that names one. */
   #path = '';
+  /** `host:port` by which the client calls us. */
+  #authority: string | undefined;
+  /** What made the client's bytes unreadable. */
+  #fault: Error | undefined;
+  #lastRequestMs: number;
+  #sawSession = false;
   #media: MediaSection[] = [];
   /** Frames passed to the client since the last tick. */
   #framesPassed = 0;
@@ -71,11 +83,13 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   constructor(proxy: RtspProxy, socket: Socket, vserver: Vserver) {
     this.#proxy = proxy;
     this.vserver = vserver;
+    this.#lastRequestMs = proxy.now();
     this.#connection = new RtspConnection(socket, {
       onMessage: (message) => this.#receive(message),
       onFrame: (channel, frame) => this.#frameFromClient(channel, frame),
       onEnd: () => this.#onEnd(),
-      onClose: (error) => this.#onClose(error),
+      onFault: (error) => this.#onFault(error),
+      onClose: () => this.#onClose(),
     });
   }
 
@@ -95,6 +109,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   tick(nowMs: number): void {
     this.#connection.checkDeadline(nowMs);
     for (const upstream of this.#upstreams.values()) upstream.connection.checkDeadline(nowMs);
+    if (!this.#busy && !this.#sawSession && nowMs - this.#lastRequestMs > IDLE_CONNECTION_MS) this.close();
     if (this.#framesPassed === 0) return;
     this.#framesPassed = 0;
     for (const [slot, session] of this.#sessions) {
@@ -113,9 +128,10 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
 
   #receive(message: RtspMessage): void {
     if (message.kind === 'response') {
-      this.#serverRequests.answer(message, (id) => this.#proxy.codec.decode(id)?.serverId);
+      this.#serverRequests.answer(message, (id, { service }) => this.#serverIdAt(service, id));
       return;
     }
+    if (this.#ended) return;
     this.#queue.push(message);
     if (this.#queue.length > MAX_PENDING_REQUESTS) this.#connection.pause();
     if (!this.#busy) void this.#work();
@@ -135,22 +151,23 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
 
   async #answer(request: RtspRequest): Promise<RtspResponse> {
     this.#proxy.counters.requests++;
+    this.#lastRequestMs = this.#proxy.now();
     try {
-      if (request.version !== RTSP_VERSION) {
+      if (request.version.toUpperCase() !== RTSP_VERSION) {
         throw new PenstockError('PENSTOCK_ERR_VERSION', `${request.version} is not ${RTSP_VERSION}`);
       }
       const serverId = this.#serverIdOf(request);
-      const reply = serverId ? await this.#inSession(request, serverId) : await this.#beforeSession(request);
-      return reply;
+      return serverId ? await this.#inSession(request, serverId) : await this.#beforeSession(request);
     } catch (error) {
       return this.#refuse(request, error);
     }
   }
 
-  #refuse(request: RtspRequest, error: unknown): RtspResponse {
+  /** `request`: undefined where the client's bytes never became one. */
+  #refuse(request: RtspRequest | undefined, error: unknown): RtspResponse {
     const known = error instanceof PenstockError && error.rtspStatus !== undefined;
     const status = known ? (error.rtspStatus as number) : 500;
-    const details = { code: known ? error.code : undefined, client: this.remote.ip, method: request.method, status };
+    const details = { code: known ? error.code : undefined, client: this.remote.ip, method: request?.method, status };
     const level = known ? (status === 454 || status < 450 ? 'info' : 'warn') : 'error';
     this.#proxy.log[level]({ ...details, err: known ? undefined : error }, (error as Error).message);
     this.#proxy.counters.refused++;
@@ -171,15 +188,27 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     return { service, serverId: decoded.serverId };
   }
 
+  /** The server's own id inside a public one, if it is one of that service. */
+  #serverIdAt(service: Service, publicId: string): string | undefined {
+    const decoded = this.#proxy.codec.decode(publicId);
+    const isHere = decoded?.address.ip === service.ip && decoded.address.port === service.port;
+    return isHere ? decoded.serverId : undefined;
+  }
+
   async #inSession(request: RtspRequest, target: Target): Promise<RtspResponse> {
+    this.#sawSession = true;
     this.#proxy.keeper.touch(target.service, target.serverId as string);
     const reused = this.#isConnected(target.service);
     try {
       return await this.#exchange(request, target);
     } catch (error) {
-      // A connection that the server closed while it was idle says nothing about the request: try once more, on a new one.
-      if (!reused || !isUnreachable(error)) throw error;
-      return await this.#exchange(request, target);
+      if (!isUnreachable(error)) throw error;
+      if (!reused) {
+        this.#proxy.unreachable(target.service, error);
+        throw error;
+      }
+      // A connection that the server closed while it was idle says nothing about the request: once more, on a new one.
+      return await this.#inSession(request, target);
     }
   }
 
@@ -194,9 +223,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
       } catch (error) {
         if (!isUnreachable(error)) throw error;
         if (reused) continue;
-        this.#proxy.log.warn({ service: service.name, code: (error as PenstockError).code }, (error as Error).message);
-        service.connectFailed();
-        this.#proxy.serviceFailed(service, (error as Error).message);
+        this.#proxy.unreachable(service, error);
         failed.add(service);
         this.#unbind();
       }
@@ -205,13 +232,29 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
 
   #choose(request: RtspRequest, exclude: ReadonlySet<Service>): Service {
     const key = this.#key(request);
+    if (this.#bound && this.#shouldLeave(this.#bound, key.path)) this.#leave(this.#bound);
+    if (key.path !== '') this.#path = key.path;
     const route = this.#proxy.router.route({ vserver: this.vserver, key, connectionService: this.#bound, exclude });
     if (route.claim) {
       this.#claim = route.claim;
       this.#bound = route.service;
-      this.#path = key.path;
     }
     return route.service;
+  }
+
+  /**
+   * A connection without a session stays with its service, but for two reasons: the service takes no more
+   * sessions, or it was chosen for `OPTIONS *`, which has no path that could be hashed.
+   */
+  #shouldLeave(service: Service, path: string): boolean {
+    if (this.#sessions.size > 0) return false;
+    if (NO_NEW_SESSIONS.has(service.state)) return true;
+    return this.vserver.method === 'url-hash' && this.#path === '' && path !== '';
+  }
+
+  #leave(service: Service): void {
+    this.#unbind();
+    this.#upstreams.get(service)?.closeWhenIdle();
   }
 
   #unbind(): void {
@@ -224,13 +267,14 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   async #exchange(request: RtspRequest, target: Target): Promise<RtspResponse> {
     const { service, serverId } = target;
     const upstream = await this.#upstream(service);
-    const faces = this.#faces(request, service);
+    this.#authority = authorityText(request.uri) ?? this.#authority;
+    const faces = this.#faces(service);
     rewriteRequest(request, serverId);
     service.requestSent();
-    if (request.method === 'SETUP' && request.headers.has('Transport')) {
-      return await this.#setUp(request, upstream, faces, serverId);
-    }
-    const reply = await this.#ask(upstream, request, faces);
+    const reply =
+      request.method === 'SETUP'
+        ? await this.#setUp(request, upstream, faces, serverId)
+        : await this.#ask(upstream, request, faces);
     this.#learn(request, reply, target);
     rewriteReply(reply, faces);
     return reply;
@@ -255,8 +299,10 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
       setup.prepare();
       reply = await this.#ask(upstream, request, faces);
       setup.complete(reply, this.#media);
-      rewriteReply(reply, faces);
       return reply;
+    } catch (error) {
+      if (reply) setup.undo(reply);
+      throw error;
     } finally {
       setup.release();
       if (reply && reply.status >= 500 && serverId === undefined) this.#setupRefused(upstream.service, reply);
@@ -269,24 +315,34 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   }
 
   /** What an answer tells about media and session. */
-  #learn(request: RtspRequest, reply: RtspResponse, { service, serverId }: Target): void {
+  #learn(request: RtspRequest, reply: RtspResponse, target: Target): void {
+    const { service, serverId } = target;
     if (request.method === 'DESCRIBE' && reply.status === 200) this.#media = mediaSections(reply.body);
     if (request.method === 'ANNOUNCE' && reply.status === 200) this.#media = mediaSections(request.body);
     if (serverId === undefined) return;
     if (request.method === 'TEARDOWN') this.#tornDown(request, reply, service, serverId);
-    else this.#proxy.keeper.answered(service, serverId, request, reply.status);
+    else this.#proxy.keeper.answered(service, serverId, request, reply.status, !this.#namesOneStream(request, target));
+  }
+
+  /** RFC 2326 §10.7: the URL of one stream of several means that stream alone. */
+  #namesOneStream(request: RtspRequest, { service, serverId }: Target): boolean {
+    const streams = this.#sessions.get(this.#slotOf(service, serverId) ?? -1)?.streams;
+    return streams !== undefined && streams.size > 1 && streams.has(request.uri);
+  }
+
+  #slotOf(service: Service, serverId: string | undefined): number | undefined {
+    for (const [slot, session] of this.#sessions) {
+      if (session.service === service && session.serverId === serverId) return slot;
+    }
+    return undefined;
   }
 
   #tornDown(request: RtspRequest, reply: RtspResponse, service: Service, serverId: string): void {
     if (TEARDOWN_GOES_ON.has(reply.status) || (reply.status >= 300 && reply.status < 400)) return;
-    for (const [slot, session] of this.#sessions) {
-      if (session.service !== service || session.serverId !== serverId) continue;
-      const stream = session.streams.get(request.uri);
-      // RFC 2326 §10.7: the URL of one stream of several ends that stream alone.
-      if (stream && session.streams.size > 1 && reply.status < 300) {
-        this.closeStream(slot, request.uri);
-        return;
-      }
+    if (reply.status < 300 && this.#namesOneStream(request, { service, serverId })) {
+      const slot = this.#slotOf(service, serverId);
+      if (slot !== undefined) this.closeStream(slot, request.uri);
+      return;
     }
     this.#proxy.keeper.ended(service, serverId, 'teardown');
   }
@@ -302,6 +358,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     }
     session.interleaved ||= stream.kind === 'interleaved';
     session.streams.set(uri, stream);
+    this.#sawSession = true;
     this.#bound ??= service;
   }
 
@@ -328,17 +385,23 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   teardown(slot: number, url: string, serverId: string): boolean {
     const session = this.#sessions.get(slot);
     const upstream = session && this.#upstreams.get(session.service);
-    if (!upstream || upstream.closed || upstream.waiting) return false;
+    if (!upstream || upstream.closed) return false;
+    this.sendTeardown(upstream, url, serverId);
+    return true;
+  }
+
+  /** A TEARDOWN of our own, behind whatever the server is being asked. */
+  sendTeardown(upstream: Upstream, url: string, serverId: string): void {
     const request = makeRequest('TEARDOWN', url, { CSeq: String(this.#nextCseq++), Session: serverId });
     upstream.request(request, this.#proxy.config.replyTimeoutMs).then(
       (reply) => this.#proxy.log.debug({ service: upstream.service.name, status: reply.status }, 'TEARDOWN answered'),
       (error: Error) => this.#proxy.log.debug({ service: upstream.service.name }, `TEARDOWN: ${error.message}`),
     );
-    return true;
   }
 
   #closeChannels(stream: CarriedStream): void {
-    if (stream.kind === 'interleaved') for (const channel of stream.channels) this.channels.close(channel);
+    if (stream.kind !== 'interleaved') return;
+    for (const channel of stream.channels) this.channels.close(channel, stream.stream);
   }
 
   // ---- upstream side
@@ -356,7 +419,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   }
 
   onServerRequest(upstream: Upstream, request: RtspRequest): void {
-    rewriteServerRequest(request, this.#faces(request, upstream.service));
+    rewriteServerRequest(request, this.#faces(upstream.service));
     this.#serverRequests.ask(upstream, request);
     this.#connection.send(request);
   }
@@ -397,7 +460,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     if (this.#upstreams.get(upstream.service) === upstream) this.#upstreams.delete(upstream.service);
     this.channels.closeUpstream(upstream);
     this.#serverRequests.forget(upstream);
-    const lost = this.#endSessions('server-disconnected', (s) => s.interleaved && s.service === upstream.service);
+    const lost = this.#endSessions('server-disconnected', (session) => usesChannelsOf(session, upstream));
     if (lost > 0 && !this.#closed) this.close();
   }
 
@@ -408,13 +471,17 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     this.#finishIfIdle();
   }
 
-  #onClose(error: Error | undefined): void {
+  /** What was asked before is answered first. */
+  #onFault(error: Error): void {
+    this.#proxy.counters.badInput++;
+    this.#fault = error;
+    this.#ended = true;
+    this.#finishIfIdle();
+  }
+
+  #onClose(): void {
     this.#closed = true;
     this.#ended = true;
-    if (error instanceof PenstockError) {
-      this.#proxy.counters.badInput++;
-      this.#proxy.log.info({ client: this.remote.ip, code: error.code }, error.message);
-    }
     this.#finishIfIdle();
   }
 
@@ -422,6 +489,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   #finishIfIdle(): void {
     if (!this.#ended || this.#busy || this.#finished) return;
     this.#finished = true;
+    if (this.#fault) this.#connection.send(this.#refuse(undefined, this.#fault));
     const udpToo = this.#proxy.config.teardownOnDisconnect;
     this.#endSessions('client-disconnected', (session) => session.interleaved || udpToo);
     for (const slot of this.#sessions.keys()) this.#proxy.keeper.detach(slot, this);
@@ -436,7 +504,8 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   }
 
   #endSessions(reason: EndReason, which: (session: CarriedSession) => boolean): number {
-    const ending = [...this.#sessions].filter(([, session]) => which(session));
+    // A session may have gone on over a newer connection of its client.
+    const ending = [...this.#sessions].filter(([slot, s]) => which(s) && this.#proxy.keeper.isCarrier(slot, this));
     for (const [slot] of ending) this.#proxy.keeper.end(slot, reason);
     return ending.length;
   }
@@ -445,11 +514,10 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     return { clientIp: this.remote.ip, path: routePath(request.uri) };
   }
 
-  #faces(request: RtspRequest, service: Service): Faces {
-    const url = request.uri === '*' ? undefined : parseRtspUrl(request.uri);
+  #faces(service: Service): Faces {
     return {
       isServer: (authority) => this.#proxy.names(service, authority),
-      appliance: url ? authorityText(url) : formatAuthority(this.local.ip, this.local.port),
+      appliance: this.#authority ?? formatAuthority(this.local.ip, this.local.port),
       serverIp: service.ip,
       applianceIp: this.#proxy.clientMediaAddress(this.local.ip).advertised,
       encodeId: (serverId) => this.#proxy.codec.encode(service, serverId),
@@ -457,12 +525,19 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   }
 }
 
-/** As the client wrote it: without a port where it wrote none. */
-function authorityText({ host, port }: { host: string; port?: number }): string {
+/** As the client wrote it: without a port where it wrote none. Undefined for `*` and the like. */
+function authorityText(uri: string): string | undefined {
+  const url = parseRtspUrl(uri);
+  if (!url) return undefined;
+  const { host, port } = url;
   if (port !== undefined) return formatAuthority(host, port);
   return host.includes(':') ? `[${host}]` : host;
 }
 
-function isUnreachable(error: unknown): boolean {
+function usesChannelsOf(session: CarriedSession, upstream: Upstream): boolean {
+  return [...session.streams.values()].some((stream) => stream.kind === 'interleaved' && stream.upstream === upstream);
+}
+
+function isUnreachable(error: unknown): error is PenstockError {
   return error instanceof PenstockError && error.code === 'PENSTOCK_ERR_SERVICE_UNREACHABLE';
 }

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Config } from '../config/types.js';
 import type { Layout } from '../engine/layout.js';
 import type { PacketEngine } from '../engine/packet-engine.js';
+import type { PenstockError } from '../errors.js';
 import type { Logger } from '../log/logger.js';
 import type { Router } from '../router/router.js';
 import type { Service } from '../router/service.js';
@@ -12,6 +13,9 @@ import type { PortAllocator } from './port-allocator.js';
 import type { SessionCodec } from './session-codec.js';
 import type { SessionKeeper } from './session-keeper.js';
 import type { SessionTable } from './session-table.js';
+
+/** Client connections of one worker. */
+const MAX_CONNECTIONS = 16_384;
 
 export interface RtspProxyOptions {
   config: Config;
@@ -43,6 +47,7 @@ export class RtspProxy {
   readonly legIndex: Layout['legIndex'];
   readonly counters = {
     connections: 0,
+    connectionsRefused: 0,
     requests: 0,
     refused: 0,
     badInput: 0,
@@ -74,6 +79,11 @@ export class RtspProxy {
   }
 
   accept(socket: Socket, vserver: Vserver): void {
+    if (this.#connections.size >= MAX_CONNECTIONS) {
+      this.counters.connectionsRefused++;
+      socket.destroy();
+      return;
+    }
     this.counters.connections++;
     this.#connections.add(new ClientConnection(this, socket, vserver));
   }
@@ -101,6 +111,13 @@ export class RtspProxy {
   /** Ends all connections, each as soon as nothing is being answered on it. */
   close(): void {
     for (const connection of this.#connections) connection.close();
+  }
+
+  /** A service refused a connection, or closed it before a first byte. */
+  unreachable(service: Service, error: PenstockError): void {
+    this.log.warn({ service: service.name, code: error.code }, error.message);
+    service.connectFailed();
+    this.serviceFailed(service, error.message);
   }
 
   serviceFailed(service: Service, reason: string): void {

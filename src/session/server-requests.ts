@@ -20,13 +20,16 @@ export class ServerRequests {
     if (this.#asked.length > MAX_UNANSWERED) this.#asked.shift();
   }
 
-  /** Passes the client's answer to the server that asked; one that nobody waits for is dropped. */
-  answer(response: RtspResponse, serverIdOf: (publicId: string) => string | undefined): void {
+  /**
+   * Passes the client's answer to the server that asked; one that nobody waits for is dropped. An id that is not
+   * one of that server's sessions stays as the client wrote it.
+   */
+  answer(response: RtspResponse, serverIdOf: (publicId: string, upstream: Upstream) => string | undefined): void {
     const cseq = cseqOf(response);
     const at = cseq === undefined ? 0 : this.#asked.findIndex((asked) => asked.cseq === cseq);
     const [asked] = at < 0 ? [] : this.#asked.splice(at, 1);
     if (!asked) return;
-    response.headers.map('Session', (value) => mapSessionId(value, (id) => serverIdOf(id) ?? id));
+    response.headers.map('Session', (value) => mapSessionId(value, (id) => serverIdOf(id, asked.upstream) ?? id));
     asked.upstream.respond(response);
   }
 

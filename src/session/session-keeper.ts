@@ -21,6 +21,7 @@ export type EndReason =
   | 'client-silent'
   | 'ended-elsewhere'
   | 'server-forgot'
+  | 'setup-failed'
   | 'shutdown';
 
 /** Who can carry a TEARDOWN to the server: the client connection that the session came by, if it still lives. */
@@ -114,8 +115,8 @@ export class SessionKeeper {
     return own !== undefined;
   }
 
-  /** An answer of the server to a request of the session, other than TEARDOWN. */
-  answered(service: Service, serverId: string, request: RtspRequest, status: number): void {
+  /** An answer of the server to a request of the session, other than TEARDOWN. `aggregate`: it named no single stream. */
+  answered(service: Service, serverId: string, request: RtspRequest, status: number, aggregate: boolean): void {
     if (status === 454) {
       this.ended(service, serverId, 'server-forgot');
       return;
@@ -124,16 +125,17 @@ export class SessionKeeper {
     const own = table.findOwn(service.index, serverId);
     if (own === undefined) return;
     table.touchServer(own);
-    if (status === 200) this.#noteState(own, request);
+    if (status === 200) this.#noteState(own, request, aggregate);
   }
 
-  /** PLAY and RECORD name the whole session: their URL is that of its TEARDOWN. */
-  #noteState(slot: number, { method, uri }: RtspRequest): void {
+  /** PLAY and RECORD mostly name the whole session: their URL is then that of its TEARDOWN. */
+  #noteState(slot: number, { method, uri }: RtspRequest, aggregate: boolean): void {
     const { table } = this.#options;
     if (method === 'PAUSE') table.setFlags(slot, { playing: false, recording: false });
     if (method !== 'PLAY' && method !== 'RECORD') return;
     table.setFlags(slot, method === 'PLAY' ? { playing: true } : { recording: true });
-    table.setControlUrl(slot, uri);
+    // The session plays already: a URL that no row can hold must not make an error of it.
+    if (aggregate && table.isControlUrl(uri)) table.setControlUrl(slot, uri);
   }
 
   /** The server confirmed a TEARDOWN, or one is not needed: all rows of the session go, here and at other workers. */
@@ -163,6 +165,11 @@ export class SessionKeeper {
   closeStream(stream: number): void {
     const relayed = this.#options.table.closeStream(stream);
     if (relayed) this.#options.engine.close(relayed.slot, relayed.generation);
+  }
+
+  /** Whether the client's newest SETUP of the session came by this connection. */
+  isCarrier(slot: number, carrier: SessionCarrier): boolean {
+    return this.#carriers.get(slot) === carrier;
   }
 
   /** The carrier's connection is gone; a session over UDP goes on without one. */

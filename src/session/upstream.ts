@@ -12,12 +12,20 @@ export interface UpstreamHandler {
   onUpstreamClose(upstream: Upstream): void;
 }
 
-interface Waiting {
+interface Exchange {
+  request: RtspRequest;
   cseq: number | undefined;
+  timeoutMs: number;
   resolve(response: RtspResponse): void;
   reject(error: Error): void;
   onProvisional(response: RtspResponse): void;
+}
+
+/** The exchange whose request was sent. */
+interface Running extends Exchange {
   timer: NodeJS.Timeout;
+  /** What the server had sent before. */
+  bytesBefore: number;
 }
 
 /**
@@ -28,14 +36,13 @@ export class Upstream {
   readonly service: Service;
   /** Answers that belonged to no request. */
   strayReplies = 0;
-  /** Whether the server has sent anything on this connection yet. */
-  answered = false;
   /** The client's interleaved channel by the server's; kept by ChannelMap. */
   readonly clientChannels = noChannels();
 
   #connection!: RtspConnection;
   readonly #handler: UpstreamHandler;
-  #waiting: Waiting | undefined;
+  readonly #queue: Exchange[] = [];
+  #running: Running | undefined;
   #closing = false;
 
   private constructor(service: Service, handler: UpstreamHandler) {
@@ -51,6 +58,7 @@ export class Upstream {
       onMessage: (message) => upstream.#receive(message),
       onFrame: (channel, frame) => handler.onFrame(upstream, channel, frame),
       onEnd: () => upstream.close(),
+      onFault: (error) => upstream.#onFault(error),
       onClose: (error) => upstream.#onClose(error),
     });
     return upstream;
@@ -60,31 +68,28 @@ export class Upstream {
     return this.#connection.local;
   }
 
+  /** Closed, or about to be: it takes no more requests. */
   get closed(): boolean {
-    return this.#connection.closed;
+    return this.#connection.over;
   }
 
   get connection(): RtspConnection {
     return this.#connection;
   }
 
-  /** Whether a request has not been answered yet. */
-  get waiting(): boolean {
-    return this.#waiting !== undefined;
-  }
-
-  /** Sends a request and resolves with its final answer; provisional (1xx) answers go to `onProvisional`. */
+  /**
+   * Sends a request, as soon as those before it are answered, and resolves with its final answer; provisional
+   * (1xx) ones go to `onProvisional`. Rejects with PENSTOCK_ERR_SERVICE_UNREACHABLE (the connection closed and
+   * nothing of an answer had come), PENSTOCK_ERR_SERVICE_REPLY or PENSTOCK_ERR_SERVICE_TIMEOUT.
+   */
   request(
     request: RtspRequest,
     timeoutMs: number,
     onProvisional: (r: RtspResponse) => void = () => {},
   ): Promise<RtspResponse> {
-    if (this.#waiting) throw new Error('one request at a time');
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.#expire(timeoutMs), timeoutMs);
-      this.#waiting = { cseq: cseqOf(request), resolve, reject, onProvisional, timer };
-      this.#connection.send(request);
-      if (this.#connection.closed) this.#fail(unreachable(this.service, 'the connection is closed'));
+      this.#queue.push({ request, cseq: cseqOf(request), timeoutMs, resolve, reject, onProvisional });
+      if (!this.#running) this.#next();
     });
   }
 
@@ -101,61 +106,74 @@ export class Upstream {
     this.#connection.end();
   }
 
-  /** Ends the connection once the request that waits has its answer, or its time is over. */
+  /** Ends the connection once its requests have their answers, or their time is over. */
   closeWhenIdle(): void {
     this.#closing = true;
-    if (!this.#waiting) this.close();
+    if (!this.#running) this.close();
   }
 
-  destroy(): void {
-    this.#connection.destroy();
+  #next(): void {
+    if (this.closed) {
+      this.#rejectAll(unreachable(this.service, 'the connection is closed'));
+      return;
+    }
+    const next = this.#queue.shift();
+    if (next) {
+      const timer = setTimeout(() => this.#expire(next.timeoutMs), next.timeoutMs);
+      this.#running = { ...next, timer, bytesBefore: this.#connection.bytesRead };
+      this.#connection.send(next.request);
+    } else if (this.#closing) this.close();
   }
 
   #receive(message: RtspMessage): void {
-    this.answered = true;
     if (message.kind === 'request') {
       this.#handler.onServerRequest(this, message);
       return;
     }
-    const waiting = this.#waiting;
-    if (!waiting || !belongs(message, waiting.cseq)) {
+    const running = this.#running;
+    if (!running || !belongs(message, running.cseq)) {
       this.strayReplies++;
       return;
     }
     if (message.status < 200) {
-      waiting.onProvisional(message);
+      running.onProvisional(message);
       return;
     }
     this.#take()?.resolve(message);
+    this.#next();
   }
 
   #expire(timeoutMs: number): void {
-    this.#fail(
+    this.#take()?.reject(
       new PenstockError('PENSTOCK_ERR_SERVICE_TIMEOUT', `${this.service.name} gave no answer within ${timeoutMs} ms`),
     );
     // A late answer would be taken for the next request's.
     this.#connection.destroy();
   }
 
+  #onFault(error: Error): void {
+    this.#take()?.reject(badReply(this.service, error.message));
+    this.#connection.destroy();
+  }
+
   #onClose(error: Error | undefined): void {
-    if (error instanceof PenstockError && this.#waiting) {
-      this.#fail(new PenstockError('PENSTOCK_ERR_SERVICE_REPLY', `${this.service.name}: ${error.message}`));
-    } else {
-      this.#fail(unreachable(this.service, error?.message ?? 'the connection was closed'));
-    }
+    const why = error?.message ?? 'the connection was closed';
+    const running = this.#take();
+    const begun = running && this.#connection.bytesRead !== running.bytesBefore;
+    running?.reject(begun ? badReply(this.service, `an answer broke off: ${why}`) : unreachable(this.service, why));
+    this.#rejectAll(unreachable(this.service, why));
     this.#handler.onUpstreamClose(this);
   }
 
-  #fail(error: Error): void {
-    this.#take()?.reject(error);
+  #rejectAll(error: Error): void {
+    for (const { reject } of this.#queue.splice(0)) reject(error);
   }
 
-  #take(): Waiting | undefined {
-    const waiting = this.#waiting;
-    this.#waiting = undefined;
-    if (waiting) clearTimeout(waiting.timer);
-    if (this.#closing) this.close();
-    return waiting;
+  #take(): Running | undefined {
+    const running = this.#running;
+    this.#running = undefined;
+    if (running) clearTimeout(running.timer);
+    return running;
   }
 }
 
@@ -180,6 +198,10 @@ function connectWithin(service: Service, timeoutMs: number): Promise<Socket> {
       resolve(socket);
     });
   });
+}
+
+function badReply(service: Service, why: string): PenstockError {
+  return new PenstockError('PENSTOCK_ERR_SERVICE_REPLY', `${service.name} (${service.ip}:${service.port}): ${why}`);
 }
 
 function unreachable(service: Service, why: string): PenstockError {
