@@ -1,0 +1,42 @@
+import type { SharedRegion } from '../../src/engine/shared-region.js';
+import type { PortPair } from '../../src/session/port-allocator.js';
+
+type Pairs = Record<'client' | 'server', PortPair>;
+
+/** Takes the sockets of streams as vault and engine do, and lets go of them at once when told. */
+export class FakeEngine {
+  /** What is relayed now, by stream row. */
+  readonly streams = new Map<number, Pairs>();
+  handedOver = 0;
+  /** Thrown by the next `handOver`. */
+  fault: Error | undefined;
+  readonly #region: SharedRegion;
+  readonly #closeFd: (fd: number) => void;
+
+  constructor(region: SharedRegion, closeFd: (fd: number) => void) {
+    this.#region = region;
+    this.#closeFd = closeFd;
+  }
+
+  handOver(stream: number, _generation: number, pairs: Pairs): void {
+    const { fault } = this;
+    this.fault = undefined;
+    if (fault) throw fault;
+    if (this.streams.has(stream)) throw new Error(`stream ${stream} was handed over twice`);
+    this.handedOver++;
+    this.streams.set(stream, pairs);
+  }
+
+  update(): void {}
+
+  close(stream: number, generation: number): void {
+    const pairs = this.streams.get(stream);
+    if (!pairs) throw new Error(`stream ${stream} was never handed over`);
+    this.streams.delete(stream);
+    for (const { rtp, rtcp } of [pairs.client, pairs.server]) for (const { fd } of [rtp, rtcp]) this.#closeFd(fd);
+    const { releasedGeneration } = this.#region.layout.stream;
+    this.#region.storeU32(this.#region.streamAt(stream) + releasedGeneration, generation);
+  }
+
+  flush(): void {}
+}
