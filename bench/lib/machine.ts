@@ -1,0 +1,45 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
+import { commit } from './appliance.js';
+
+export interface Machine {
+  kernel: string;
+  cpu: string;
+  cores: number;
+  memoryGiB: number;
+  node: string;
+  commit: string;
+  /** Descriptors a process may have: each UDP stream takes four in engine and primary. */
+  fileLimit: number;
+  rmemMax: number;
+  /** Of the last minute before the run: what else was going on. */
+  load: number;
+}
+
+export function machine(): Machine {
+  return {
+    kernel: release(),
+    cpu: cpus()[0]?.model ?? 'unknown',
+    cores: availableParallelism(),
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    node: process.version,
+    commit: commit(),
+    fileLimit: fileLimit(),
+    rmemMax: Number(readFileSync('/proc/sys/net/core/rmem_max', 'utf8')),
+    load: loadavg()[0] ?? 0,
+  };
+}
+
+export function fileLimit(): number {
+  const text = execFileSync('sh', ['-c', 'ulimit -H -n'], { encoding: 'utf8' }).trim();
+  return text === 'unlimited' ? Number.MAX_SAFE_INTEGER : Number(text);
+}
+
+const DESCRIPTORS_PER_STREAM = 4;
+/** Of connections to workers, the region, the addon, the log. */
+const DESCRIPTORS_BESIDE = 400;
+
+export function mostStreams(): number {
+  return Math.floor((fileLimit() - DESCRIPTORS_BESIDE) / DESCRIPTORS_PER_STREAM);
+}

@@ -1,0 +1,54 @@
+import { Appliance } from './appliance.js';
+import { Crowd, type Farm } from './load.js';
+import type { Bed } from './place.js';
+
+/** Something that media passes through, with its streams set up. */
+export interface RunningRelay {
+  readonly crowd: Crowd;
+  /** Its processes by name; those whose name begins with `engine` move the packets. */
+  pids(): Promise<Map<string, number>>;
+  counters(): Promise<Map<string, number>>;
+  stop(): Promise<void>;
+}
+
+/** A way from servers to clients. Rivals that know no RTSP have the farm `aim` at them. */
+export interface Relay {
+  readonly name: string;
+  start(bed: Bed, farm: Farm, streams: number): Promise<RunningRelay>;
+}
+
+/** Servers and clients without anything between them: what the others add to. */
+export const direct: Relay = {
+  name: 'direct',
+  async start(bed, farm, streams) {
+    const crowd = await Crowd.start(bed, farm.address);
+    await crowd.open(streams);
+    return {
+      crowd,
+      pids: () => Promise.resolve(new Map()),
+      counters: () => Promise.resolve(new Map()),
+      stop: () => crowd.stop(),
+    };
+  },
+};
+
+export function penstock(packetPath: 'auto' | 'mmsg'): Relay {
+  return {
+    name: `penstock ${packetPath}`,
+    async start(bed, farm, streams) {
+      const appliance = await Appliance.start(bed, farm.address, { core: 'product', workers: 2, packetPath });
+      const crowd = await Crowd.start(bed, appliance.address);
+      const stop = async (): Promise<void> => {
+        await crowd.stop();
+        await appliance.stop();
+      };
+      try {
+        await crowd.open(streams);
+      } catch (error) {
+        await stop();
+        throw error;
+      }
+      return { crowd, pids: () => appliance.pids(), counters: () => appliance.counters(), stop };
+    },
+  };
+}

@@ -1,0 +1,147 @@
+#include "receiver.h"
+
+#include <netinet/udp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "clock.h"
+#include "sockets.h"
+#include "stamp.h"
+
+namespace penstock::bench {
+namespace {
+
+constexpr unsigned kMessages = 32;
+constexpr size_t kMessageBytes = 65'536;
+constexpr size_t kControlBytes = CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(uint32_t));
+constexpr int kReceiveBuffer = 64 << 20;
+constexpr int kRtcpBuffer = 1 << 20;
+constexpr uint32_t kMaxStreams = 1 << 20;
+
+// One set of buffers serves every socket: there is one thread.
+struct Buffers {
+  uint8_t bytes[kMessages][kMessageBytes];
+  alignas(cmsghdr) char control[kMessages][kControlBytes];
+  iovec parts[kMessages];
+  mmsghdr messages[kMessages];
+};
+
+}  // namespace
+
+void Receiver::Listen(const sockaddr_in& address, int first_port, int count) {
+  for (int i = 0; i < count; ++i) {
+    const int port = first_port + 2 * i;
+    const Pair pair{BindUdp(WithPort(address, port)), BindUdp(WithPort(address, port + 1)), port};
+    SetBuffers(pair.rtp, kReceiveBuffer, kRtcpBuffer);
+    SetOption(pair.rtp, SOL_UDP, UDP_GRO, 1);
+    SetOption(pair.rtp, SOL_SOCKET, SO_RXQ_OVFL, 1);
+    Watch(pair.rtp, true);
+    Watch(pair.rtcp, false);
+    pairs_.push_back(pair);
+  }
+}
+
+void Receiver::Watch(int fd, bool media) {
+  auto socket = std::make_unique<Socket>();
+  socket->receiver = this;
+  socket->fd = fd;
+  socket->media = media;
+  loop_.Add(fd, EPOLLIN, *socket);
+  sockets_.push_back(std::move(socket));
+}
+
+void Receiver::Socket::OnReady(uint32_t) {
+  static Buffers buffers;
+  int count = 0;
+  do {
+    for (unsigned i = 0; i < kMessages; ++i) {
+      buffers.parts[i] = {buffers.bytes[i], kMessageBytes};
+      msghdr& header = buffers.messages[i].msg_hdr;
+      header = {};
+      header.msg_iov = &buffers.parts[i];
+      header.msg_iovlen = 1;
+      header.msg_control = buffers.control[i];
+      header.msg_controllen = kControlBytes;
+    }
+    count = ::recvmmsg(fd, buffers.messages, kMessages, MSG_DONTWAIT, nullptr);
+    const int64_t now = Now();
+    for (int i = 0; i < count; ++i) {
+      std::span<const uint8_t> rest(buffers.bytes[i], buffers.messages[i].msg_len);
+      size_t segment = rest.size();
+      ReadControl(buffers.messages[i].msg_hdr, segment);
+      if (!media) ++receiver->rtcp_;
+      while (media && !rest.empty()) {
+        const size_t size = std::min(segment, rest.size());
+        receiver->Take(rest.first(size), now);
+        rest = rest.subspan(size);
+      }
+    }
+  } while (count == static_cast<int>(kMessages));
+}
+
+void Receiver::Socket::ReadControl(const msghdr& header, size_t& segment) {
+  auto& parts = const_cast<msghdr&>(header);
+  for (cmsghdr* part = CMSG_FIRSTHDR(&parts); part != nullptr; part = CMSG_NXTHDR(&parts, part)) {
+    uint32_t value = 0;
+    std::memcpy(&value, CMSG_DATA(part), sizeof(value));
+    if (part->cmsg_level == SOL_UDP && part->cmsg_type == UDP_GRO && value > 0) segment = value;
+    if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SO_RXQ_OVFL) {
+      receiver->overflow_ += value - overflow;
+      overflow = value;
+    }
+  }
+}
+
+void Receiver::Take(std::span<const uint8_t> packet, int64_t now) {
+  Stamp stamp;
+  if (!ReadStamp(packet, stamp) || stamp.stream >= kMaxStreams) {
+    ++foreign_;
+    return;
+  }
+  if (stamp.stream >= streams_.size()) streams_.resize(stamp.stream + 1);
+  Stream& stream = streams_[stamp.stream];
+  ++received_;
+  ++stream.received;
+  delay_.Add(now - stamp.sent_ns);
+  const auto ahead = static_cast<int32_t>(stamp.sequence - stream.next);
+  if (stream.started && ahead < 0) {
+    ++late_;
+    --stream.missing;
+    return;
+  }
+  if (stream.started) {
+    stream.missing += ahead;
+    stream.longest_ns = std::max(stream.longest_ns, now - stream.last_ns);
+  }
+  stream.started = true;
+  stream.next = stamp.sequence + 1;
+  stream.last_ns = now;
+}
+
+void Receiver::Reset() {
+  streams_.clear();
+  delay_.Clear();
+  received_ = late_ = foreign_ = overflow_ = rtcp_ = 0;
+}
+
+Json Receiver::Report() const {
+  size_t heard = 0;
+  int64_t missing = 0;
+  int64_t longest = 0;
+  int64_t worst = 0;
+  for (const Stream& stream : streams_) {
+    heard += stream.started ? 1 : 0;
+    missing += stream.missing;
+    longest = std::max(longest, stream.longest_ns);
+    worst = std::max(worst, stream.missing);
+  }
+  Json json;
+  json.Put("received", received_).Put("streams", heard).Put("missing", missing).Put("missingWorst", worst);
+  json.Put("late", late_).Put("foreign", foreign_).Put("overflow", overflow_).Put("rtcp", rtcp_);
+  json.Put("longestGapMs", static_cast<double>(longest) / kMillisecond);
+  return json.Put("delayUs", delay_.Report());
+}
+
+}  // namespace penstock::bench

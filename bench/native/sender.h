@@ -1,0 +1,17 @@
+#pragma once
+
+#include "json.h"
+#include "settings.h"
+
+namespace penstock::bench {
+
+class Farm;
+
+// Sends to every playing stream: `send pattern=frames|merged|interleaved size=1200 rate=50000 seconds=2`.
+//   frames       42 packets of one stream back to back, stream after stream
+//   merged       the same as one message of UDP_SEGMENT, as it is after GRO on arrival
+//   interleaved  one packet of each stream in turn
+// rate=0 sends as fast as it can. A schedule that falls behind is moved, never caught up in a burst.
+Json SendMedia(Farm& farm, const Settings& command);
+
+}  // namespace penstock::bench
