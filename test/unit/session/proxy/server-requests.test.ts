@@ -1,0 +1,89 @@
+import { describe, expect, it } from 'vitest';
+import { rtsp } from '../../../support/peer.js';
+import { answer, INTERLEAVED, meet, pass, request, setUp, startFarm, URL } from './farm.js';
+
+describe('requests from the server', () => {
+  it.each(['OPTIONS', 'GET_PARAMETER', 'SET_PARAMETER', 'PLAY_NOTIFY'])(
+    '(%s) reach the client with its id, and its answer the server',
+    async (method) => {
+      const farm = await startFarm();
+      const { client, server } = await meet(farm);
+      const { session } = await setUp(client, server, INTERLEAVED);
+      server.send(request(method, '*', 77, ['Session: S1;x=1', 'X: y']));
+      expect(await client.message()).toBe(request(method, '*', 77, [`Session: ${session};x=1`, 'X: y']));
+      client.send(answer(77, [`Session: ${session}`]));
+      expect(await server.message()).toBe(answer(77, ['Session: S1']));
+    },
+  );
+
+  it('are rewritten where they name the server: REDIRECT', async () => {
+    const farm = await startFarm({ servers: 2 });
+    const { client, server } = await meet(farm);
+    await pass(client, server, request('DESCRIBE', URL, 1), answer(1));
+    const [own, other] = farm.servers.map(({ port }) => `127.0.0.1:${port}`);
+    const redirect = (authority: string) =>
+      request('REDIRECT', `rtsp://${authority}/live`, 732, [`Location: rtsp://${authority}/b`, 'Range: npt=5-']);
+    server.send(redirect(own as string));
+    expect(await client.message()).toBe(redirect('edge.example:8554'));
+    server.send(redirect(other as string));
+    expect(await client.message(), 'another server is not this one').toBe(redirect(other as string));
+    server.send(redirect('192.0.2.9:8001'));
+    expect(await client.message()).toBe(redirect('192.0.2.9:8001'));
+  });
+
+  it('are rewritten in their description too: ANNOUNCE', async () => {
+    const farm = await startFarm();
+    const { client, server } = await meet(farm);
+    await pass(client, server, request('DESCRIBE', 'rtsp://edge.example/live', 1), answer(1));
+    const announce = (authority: string) => {
+      const body = `v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\na=control:rtsp://${authority}/live\r\n`;
+      const fields = ['CSeq: 5', 'Content-Type: application/sdp', `Content-Length: ${body.length}`];
+      return rtsp([`ANNOUNCE rtsp://${authority}/live RTSP/1.0`, ...fields], body);
+    };
+    server.send(announce(`127.0.0.1:${farm.servers[0]?.port}`));
+    expect(await client.message()).toBe(announce('edge.example'));
+  });
+
+  it('may come while a request of the client waits, and before its answer', async () => {
+    const { client, server } = await meet(await startFarm());
+    client.send(request('DESCRIBE', URL, 1));
+    await server.message();
+    server.send(request('OPTIONS', '*', 1) + answer(1, ['X: describe']));
+    expect(await client.message()).toBe(request('OPTIONS', '*', 1));
+    expect(await client.message()).toBe(answer(1, ['X: describe']));
+    client.send(answer(1, ['X: options']));
+    expect(await server.message()).toBe(answer(1, ['X: options']));
+  });
+
+  it('get the answer of their own client connection, also without a CSeq; one that nobody asked for is dropped', async () => {
+    const farm = await startFarm();
+    const { client, server } = await meet(farm);
+    client.send(answer(99));
+    server.send(request('OPTIONS', '*', 5));
+    await client.message();
+    client.send(answer(6) + rtsp(['RTSP/1.0 200 OK', 'X: mine']) + answer(5, ['X: late']));
+    expect(await server.message()).toBe(rtsp(['RTSP/1.0 200 OK', 'X: mine']));
+    await pass(client, server, request('OPTIONS', '*', 1), answer(1));
+    expect(server.pending).toBe('');
+  });
+
+  it('do not disturb a client that never answers', async () => {
+    const { client, server } = await meet(await startFarm());
+    for (let cseq = 0; cseq < 40; cseq++) server.send(request('OPTIONS', '*', cseq));
+    for (let cseq = 0; cseq < 40; cseq++) expect(await client.message()).toBe(request('OPTIONS', '*', cseq));
+    const asked = request('DESCRIBE', URL, 7);
+    expect(await pass(client, server, asked, answer(7))).toEqual([asked, answer(7)]);
+    client.send(answer(0) + answer(39));
+    expect(await server.message(), 'the oldest are forgotten').toBe(answer(39));
+  });
+
+  it('are not told the id of a session elsewhere', async () => {
+    const farm = await startFarm({ servers: 2 });
+    const { client, server } = await meet(farm);
+    server.send(request('GET_PARAMETER', '*', 1));
+    await client.message();
+    const foreign = answer(1, [`Session: ${farm.proxy.publicId(1, 'other')}`]);
+    client.send(foreign);
+    expect(await server.message()).toBe(foreign);
+  });
+});
