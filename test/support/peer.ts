@@ -93,7 +93,7 @@ export class Peer {
 
   /** Resolves when the connection is closed in both directions. */
   async closed(): Promise<void> {
-    if (!this.socket.destroyed) await once(this.socket, 'close');
+    if (!this.socket.closed) await new Promise<void>((resolve) => this.socket.once('close', () => resolve()));
   }
 
   destroy(): void {
