@@ -10,7 +10,6 @@ export const ERRORS = {
   PENSTOCK_ERR_TOO_MANY_HEADERS: { rtsp: 400, about: 'more header fields, or more header bytes, than the limit' },
   PENSTOCK_ERR_BODY_TOO_LARGE: { rtsp: 413, about: 'a body is longer than the limit' },
   PENSTOCK_ERR_URI_TOO_LONG: { rtsp: 414, about: 'a Request-URI is longer than the limit' },
-  PENSTOCK_ERR_TOO_MANY_PENDING: { rtsp: 503, about: 'a connection has more unanswered requests than the limit' },
   PENSTOCK_ERR_REQUEST_TIMEOUT: { rtsp: 408, about: 'a request was not complete in time' },
   PENSTOCK_ERR_VERSION: { rtsp: 505, about: 'the RTSP version is not 1.0' },
   // ---- routing
@@ -18,7 +17,7 @@ export const ERRORS = {
   PENSTOCK_ERR_NO_SERVICE: { rtsp: 503, about: 'no service of the vserver can take a new session' },
   PENSTOCK_ERR_SERVICE_UNREACHABLE: { rtsp: 503, about: 'the service of an existing session does not answer' },
   PENSTOCK_ERR_SERVICE_TIMEOUT: { rtsp: 504, about: 'the service accepted a request and did not answer in time' },
-  PENSTOCK_ERR_SERVICE_REPLY: { rtsp: 502, about: 'the service sent something that is not RTSP' },
+  PENSTOCK_ERR_SERVICE_REPLY: { rtsp: 502, about: 'the service answered with something that is no RTSP, broke off, or lacks what SETUP needs' },
   // ---- negotiation
   PENSTOCK_ERR_TRANSPORT: { rtsp: 461, about: 'no alternative of the Transport header can be served' },
   PENSTOCK_ERR_BAD_TRANSPORT: { rtsp: 400, about: 'the Transport header cannot be read' },
