@@ -17,7 +17,10 @@ export const ERRORS = {
   PENSTOCK_ERR_NO_SERVICE: { rtsp: 503, about: 'no service of the vserver can take a new session' },
   PENSTOCK_ERR_SERVICE_UNREACHABLE: { rtsp: 503, about: 'the service of an existing session does not answer' },
   PENSTOCK_ERR_SERVICE_TIMEOUT: { rtsp: 504, about: 'the service accepted a request and did not answer in time' },
-  PENSTOCK_ERR_SERVICE_REPLY: { rtsp: 502, about: 'the service answered with something that is no RTSP, broke off, or lacks what SETUP needs' },
+  PENSTOCK_ERR_SERVICE_REPLY: {
+    rtsp: 502,
+    about: 'the service answered with something that is no RTSP, broke off, or lacks what SETUP needs',
+  },
   // ---- negotiation
   PENSTOCK_ERR_TRANSPORT: { rtsp: 461, about: 'no alternative of the Transport header can be served' },
   PENSTOCK_ERR_BAD_TRANSPORT: { rtsp: 400, about: 'the Transport header cannot be read' },
