@@ -73,6 +73,8 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   #authority: string | undefined;
   /** What made the client's bytes unreadable. */
   #fault: Error | undefined;
+  /** From the arrival of a server's answer until it is sent: what came behind it. */
+  #held: (() => void)[] | undefined;
   #lastRequestMs: number;
   #sawSession = false;
   #media: MediaSection[] = [];
@@ -134,7 +136,15 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     if (this.#ended) return;
     this.#queue.push(message);
     if (this.#queue.length > MAX_PENDING_REQUESTS) this.#connection.pause();
-    if (!this.#busy) void this.#work();
+    if (!this.#busy) this.#work().catch((error: Error) => this.#broken(error));
+  }
+
+  /** A fault of ours. It must cost this connection, not the worker. */
+  #broken(error: Error): void {
+    this.#proxy.log.error({ err: error, client: this.remote.ip }, 'a connection broke');
+    this.#busy = false;
+    this.#held = undefined;
+    this.#connection.destroy(error);
   }
 
   /** Answers one request after the other: the order of the answers is that of the requests. */
@@ -144,6 +154,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
       if (this.#queue.length < MAX_PENDING_REQUESTS) this.#connection.resume();
       const reply = await this.#answer(request);
       this.#connection.send(reply);
+      this.#deliverHeld();
     }
     this.#busy = false;
     this.#finishIfIdle();
@@ -281,10 +292,22 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   }
 
   #ask(upstream: Upstream, request: RtspRequest, faces: Faces): Promise<RtspResponse> {
-    return upstream.request(request, this.#proxy.config.replyTimeoutMs, (provisional) => {
-      rewriteReply(provisional, faces);
-      this.#connection.send(provisional);
+    return upstream.request(request, this.#proxy.config.replyTimeoutMs, {
+      onProvisional: (provisional) => {
+        rewriteReply(provisional, faces);
+        this.#connection.send(provisional);
+      },
+      onFinal: () => {
+        this.#held = [];
+      },
     });
+  }
+
+  /** What the server sent right behind its answer must not overtake it: our work on the answer takes a few turns. */
+  #deliverHeld(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const deliver of held) deliver();
   }
 
   async #setUp(
@@ -419,12 +442,20 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   }
 
   onServerRequest(upstream: Upstream, request: RtspRequest): void {
+    if (this.#held) {
+      this.#held.push(() => this.onServerRequest(upstream, request));
+      return;
+    }
     rewriteServerRequest(request, this.#faces(upstream.service));
     this.#serverRequests.ask(upstream, request);
     this.#connection.send(request);
   }
 
   onFrame(upstream: Upstream, channel: number, frame: Buffer): void {
+    if (this.#held) {
+      this.#held.push(() => this.onFrame(upstream, channel, frame));
+      return;
+    }
     const clientChannel = this.channels.toClient(upstream, channel);
     const route = this.channels.toServer(clientChannel);
     if (!route) {

@@ -12,13 +12,21 @@ export interface UpstreamHandler {
   onUpstreamClose(upstream: Upstream): void;
 }
 
+/** Called while the answer is being read: what the server sent behind it has not been looked at. */
+export interface AnswerListener {
+  /** A provisional (1xx) answer. */
+  onProvisional?(response: RtspResponse): void;
+  /** The promise resolves next. */
+  onFinal?(): void;
+}
+
 interface Exchange {
   request: RtspRequest;
   cseq: number | undefined;
   timeoutMs: number;
   resolve(response: RtspResponse): void;
   reject(error: Error): void;
-  onProvisional(response: RtspResponse): void;
+  listener: AnswerListener;
 }
 
 /** The exchange whose request was sent. */
@@ -78,17 +86,12 @@ export class Upstream {
   }
 
   /**
-   * Sends a request, as soon as those before it are answered, and resolves with its final answer; provisional
-   * (1xx) ones go to `onProvisional`. Rejects with PENSTOCK_ERR_SERVICE_UNREACHABLE (the connection closed and
+   * Sends a request, as soon as those before it are answered, and resolves with its final answer. Rejects with PENSTOCK_ERR_SERVICE_UNREACHABLE (the connection closed and
    * nothing of an answer had come), PENSTOCK_ERR_SERVICE_REPLY or PENSTOCK_ERR_SERVICE_TIMEOUT.
    */
-  request(
-    request: RtspRequest,
-    timeoutMs: number,
-    onProvisional: (r: RtspResponse) => void = () => {},
-  ): Promise<RtspResponse> {
+  request(request: RtspRequest, timeoutMs: number, listener: AnswerListener = {}): Promise<RtspResponse> {
     return new Promise((resolve, reject) => {
-      this.#queue.push({ request, cseq: cseqOf(request), timeoutMs, resolve, reject, onProvisional });
+      this.#queue.push({ request, cseq: cseqOf(request), timeoutMs, resolve, reject, listener });
       if (!this.#running) this.#next();
     });
   }
@@ -136,9 +139,10 @@ export class Upstream {
       return;
     }
     if (message.status < 200) {
-      running.onProvisional(message);
+      running.listener.onProvisional?.(message);
       return;
     }
+    running.listener.onFinal?.();
     this.#take()?.resolve(message);
     this.#next();
   }

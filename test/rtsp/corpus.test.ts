@@ -86,6 +86,7 @@ describe('the documents', () => {
           from: 'server',
           conn: 2,
           tunnelled: false,
+          lines: ['a\\\\', 'b\\n', 'c\\x20\\', '\\xff\\t'],
           bytes: Buffer.from('a\\\r\nb\nc \xff\t\r\n', 'latin1'),
           events: [],
         },

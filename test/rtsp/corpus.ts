@@ -21,6 +21,8 @@ export interface CorpusMessage {
   conn: number;
   /** Was sent base64-encoded in the POST of an RTSP-over-HTTP tunnel; the bytes here are decoded. */
   tunnelled: boolean;
+  /** As in the document. */
+  lines: string[];
   bytes: Buffer;
   events: string[];
 }
@@ -57,13 +59,15 @@ function parseSection(name: string, section: string): CorpusMessage {
   const heading = section.slice(0, section.indexOf('\n'));
   const groups = HEADING.exec(heading)?.groups;
   if (!groups) throw new Error(`${name}: cannot read the heading ${JSON.stringify(heading)}`);
+  const lines = fence(name, section, 'rtsp');
   return {
     name: `${name}/${groups.number}`,
     title: groups.title ?? '',
     from: groups.from as 'client' | 'server',
     conn: Number(groups.conn),
     tunnelled: groups.tunnel !== undefined,
-    bytes: Buffer.concat(fence(name, section, 'rtsp').map(lineBytes)),
+    lines,
+    bytes: Buffer.concat(lines.map(lineBytes)),
     events: fence(name, section, 'events'),
   };
 }
@@ -74,7 +78,8 @@ function fence(name: string, section: string, kind: string): string[] {
   return text.split('\n').slice(0, -1);
 }
 
-function lineBytes(line: string): Buffer {
+/** The bytes that a line of an `rtsp` fence stands for. */
+export function lineBytes(line: string): Buffer {
   const end = /(?<!\\)(?:\\\\)*\\(n?)$/.exec(line);
   const text = end ? line.slice(0, line.length - 1 - (end[1] ?? '').length) : line;
   const lineEnd = end ? (end[1] === 'n' ? '\n' : '') : '\r\n';

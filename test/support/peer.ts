@@ -9,10 +9,12 @@ export function rtsp(lines: readonly string[], body = ''): string {
   return `${lines.join('\r\n')}${HEAD_END}${body}`;
 }
 
-/** An answer that says 200, with Content-Length where it has a body. */
-export function ok(lines: readonly string[] = [], body = ''): string {
-  const length = body === '' ? [] : [`Content-Length: ${Buffer.byteLength(body, 'latin1')}`];
-  return rtsp(['RTSP/1.0 200 OK', ...lines, ...length], body);
+export function request(name: string, uri: string, cseq: number, fields: readonly string[] = []): string {
+  return rtsp([`${name} ${uri} RTSP/1.0`, `CSeq: ${cseq}`, ...fields]);
+}
+
+export function answer(cseq: number, fields: readonly string[] = [], status = '200 OK'): string {
+  return rtsp([`RTSP/1.0 ${status}`, `CSeq: ${cseq}`, ...fields]);
 }
 
 /**
@@ -122,6 +124,24 @@ export class Peer {
   }
 }
 
+/** Hands out what arrives, in its order, to those who wait for it, in theirs. */
+export class Arrivals<T> {
+  readonly #fresh: T[] = [];
+  readonly #waiting: ((arrived: T) => void)[] = [];
+
+  add(arrived: T): void {
+    const waiting = this.#waiting.shift();
+    if (waiting) waiting(arrived);
+    else this.#fresh.push(arrived);
+  }
+
+  next(): Promise<T> {
+    return this.#fresh.length > 0
+      ? Promise.resolve(this.#fresh.shift() as T)
+      : new Promise((resolve) => this.#waiting.push(resolve));
+  }
+}
+
 /** A listener that hands out its connections in the order in which they came. */
 export class ScriptedServer {
   readonly host: string;
@@ -130,42 +150,31 @@ export class ScriptedServer {
   connections = 0;
   readonly #server: Server;
   readonly #peers = new Set<Peer>();
-  readonly #fresh: Peer[] = [];
-  readonly #waiting: ((peer: Peer) => void)[] = [];
+  readonly #arrivals = new Arrivals<Peer>();
 
-  private constructor(server: Server, onConnection?: (socket: Socket) => boolean) {
+  private constructor(server: Server) {
     this.#server = server;
     const { address, port } = server.address() as { address: string; port: number };
     this.host = address;
     this.port = port;
     server.on('connection', (socket) => {
       this.connections++;
-      if (onConnection?.(socket) === false) return;
       const peer = new Peer(socket);
       this.#peers.add(peer);
-      const waiting = this.#waiting.shift();
-      if (waiting) waiting(peer);
-      else this.#fresh.push(peer);
+      this.#arrivals.add(peer);
     });
   }
 
-  /** `onConnection` may keep a connection for itself by returning false. */
-  static async listen(host = '127.0.0.1', onConnection?: (socket: Socket) => boolean): Promise<ScriptedServer> {
+  static async listen(host = '127.0.0.1'): Promise<ScriptedServer> {
     const server = createServer({ allowHalfOpen: true, noDelay: true });
     server.listen(0, host);
     await once(server, 'listening');
-    return new ScriptedServer(server, onConnection);
+    return new ScriptedServer(server);
   }
 
   /** The oldest connection that was not handed out yet. */
   accepted(): Promise<Peer> {
-    const fresh = this.#fresh.shift();
-    return fresh ? Promise.resolve(fresh) : new Promise((resolve) => this.#waiting.push(resolve));
-  }
-
-  /** Text of all connections that no test has taken. */
-  get pending(): string {
-    return [...this.#peers].map(({ pending }) => pending).join('');
+    return this.#arrivals.next();
   }
 
   async close(): Promise<void> {

@@ -1,7 +1,10 @@
 import { readdirSync, readlinkSync } from 'node:fs';
 import { expect, onTestFinished, vi } from 'vitest';
 import type { Config, Method } from '../../../../src/config/types.js';
-import { type Peer, rtsp, ScriptedServer } from '../../../support/peer.js';
+import { answer, type Peer, request, ScriptedServer } from '../../../support/peer.js';
+
+export { answer, request };
+
 import { type HarnessOptions, ProxyHarness } from '../../../support/proxy-harness.js';
 
 /** What the client types. Nobody resolves it: a Request-URI passes as it is. */
@@ -54,14 +57,6 @@ export async function pass(client: Peer, server: Peer, request: string, answer: 
   const asked = await server.message();
   server.send(answer);
   return [asked, await client.message()];
-}
-
-export function request(name: string, uri: string, cseq: number, fields: readonly string[] = []): string {
-  return rtsp([`${name} ${uri} RTSP/1.0`, `CSeq: ${cseq}`, ...fields]);
-}
-
-export function answer(cseq: number, fields: readonly string[] = [], status = '200 OK'): string {
-  return rtsp([`RTSP/1.0 ${status}`, `CSeq: ${cseq}`, ...fields]);
 }
 
 /** The value of a field in a message. */

@@ -36,6 +36,19 @@ describe('interleaved frames', () => {
     expect(farm.proxy.engine.handedOver).toBe(0);
   });
 
+  it('right behind the answer to SETUP and PLAY reach the client right behind it', async () => {
+    const farm = await startFarm();
+    const { client, server } = await meet(farm);
+    client.send(request('SETUP', URL, 1, [`Transport: ${INTERLEAVED.transport}`]));
+    await server.message();
+    const told = answer(1, ['Session: S1', `Transport: ${INTERLEAVED.transport}`]);
+    server.send(Buffer.concat([Buffer.from(told), frame(0, 'early'), Buffer.from(request('OPTIONS', '*', 5))]));
+    expect(await client.message()).toBe(told.replace('S1', farm.proxy.publicId(0, 'S1')));
+    expect(await client.frame()).toEqual(frame(0, 'early'));
+    expect(await client.message()).toBe(request('OPTIONS', '*', 5));
+    expect(farm.proxy.proxy.counters.framesUnknownChannel).toBe(0);
+  });
+
   it('of channels that nobody set up are dropped and counted', async () => {
     const { farm, client, server } = await interleaved();
     server.send(Buffer.concat([frame(2, 'no'), frame(255, 'no'), frame(1, 'yes')]));
