@@ -28,8 +28,9 @@ beforeEach(() => {
 afterEach(async () => await appliance?.stop());
 afterAll(() => net.destroy());
 
-async function start(...flags: string[]): Promise<Penstock> {
-  const pool = ['--server', `${NET.serverA.ip}:8554`, '--server', `${NET.serverB.ip}:8554`];
+const POOL = ['--server', `${NET.serverA.ip}:8554`, '--server', `${NET.serverB.ip}:8554`];
+
+async function start(pool = POOL, ...flags: string[]): Promise<Penstock> {
   appliance = await Penstock.start(net.appliance, ['--listen', `${NET.client.edge}:8554`, ...pool, ...flags], stateDir);
   return appliance;
 }
@@ -43,7 +44,7 @@ const openSessions = (): number => servers.reduce((sum, { state }) => sum + stat
 it.each(['sealed', 'prefix', 'suffix'])(
   'a second connection reaches the server of the session, %s ids',
   async (mode) => {
-    await start('--session-id', mode);
+    await start(POOL, '--session-id', mode);
     const before = openSessions();
     const sessions: TestSession[] = [];
     for (let i = 0; i < 4; i++) sessions.push(await TestSession.play(net.client, URL, options));
@@ -84,13 +85,14 @@ it('a forged id gets 454 and reaches no server', async () => {
     8600,
     ({ headers }) => `RTSP/1.0 200 OK\r\nCSeq: ${headers.get('CSeq')}\r\n\r\n`,
   );
-  // No monitor: every connection to the toy would be one that an id caused.
-  await start('--monitor', 'none', '--server', `${NET.serverA.ip}:8600`);
+  // No monitor, and a weight that leaves it no share: a connection to the toy could only come from an id.
+  const [a, b] = [NET.serverA.ip, NET.serverB.ip].map((ip) => `${ip}:8554?weight=1000`) as [string, string];
+  await start(['--server', a, '--server', b, '--server', `${NET.serverA.ip}:8600`], '--monitor', 'none');
   const session = await TestSession.play(net.client, URL, options);
-  const other = session.id.endsWith('a') ? 'b' : 'a';
+  const another = (char: string | undefined): string => (char === 'a' ? 'b' : 'a');
   const forged = [
-    session.id.slice(0, -1) + other,
-    other + session.id.slice(1),
+    session.id.slice(0, -1) + another(session.id.at(-1)),
+    another(session.id[0]) + session.id.slice(1),
     session.id.slice(0, 10),
     'L9F2t3UcU+eUgQ6D',
     '0'.repeat(session.id.length),
