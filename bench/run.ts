@@ -15,7 +15,7 @@ import { relay } from './scenarios/relay.js';
 
 const SCENARIOS: Scenario[] = [control, relay, memory, gaps];
 const ROUNDS = 5;
-const SECONDS = 1;
+const SECONDS = 0.6;
 const QUICK_SECONDS = 0.5;
 
 const USAGE = `npm run bench -- [WORD…] [options]

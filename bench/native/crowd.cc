@@ -15,10 +15,11 @@ namespace {
 
 constexpr int64_t kStepLimit = 10 * kSecond;
 constexpr int64_t kExpiryPeriod = kSecond;
+constexpr int64_t kReportPeriod = 100 * kMillisecond;
 constexpr int kUrls = 50;
 constexpr uint64_t kFirstNumber = 10'000;  // of client ports that are only announced
 constexpr uint64_t kNumberPairs = 25'000;
-constexpr int kPollMs = 5;
+constexpr int kPollMs = 2;
 
 int64_t Seconds(double seconds) { return static_cast<int64_t>(seconds * kSecond); }
 
@@ -130,11 +131,10 @@ void Client::OnClosed() {
 
 Crowd::Crowd(Program& program, const Settings& settings)
     : program_(program),
-      receiver_(program.loop()),
       local_(ParseAddress(settings.Text("local"))),
       target_(ParseAddress(settings.Text("target"))),
       authority_(settings.Text("target")),
-      report_seconds_(settings.Number("report-seconds", 5)) {
+      report_turns_(static_cast<uint64_t>(settings.Number("report-seconds", 5) * kSecond / kReportPeriod)) {
   receiver_.Listen(local_, settings.Whole("first-port", 40'000), settings.Whole("pairs", 16));
 }
 
@@ -147,6 +147,7 @@ Json Crowd::Obey(const Settings& command) {
     return {};
   }
   if (command.word() == "report") {
+    receiver_.Collect();
     size_t playing = 0;
     for (const auto& [client, owner] : clients_) playing += client->playing() ? 1 : 0;
     return receiver_.Report().Put("playing", playing).Put("steps", StepReport());
@@ -235,16 +236,19 @@ void Crowd::Turn() {
 }
 
 void Crowd::Tend() {
+  receiver_.Collect();
   ReportOnTime();
   Expire();
 }
 
+// A few at a time: all of them at once would be a burst.
 void Crowd::ReportOnTime() {
   const int64_t now = Now();
-  if (report_seconds_ <= 0 || now < next_report_) return;
-  next_report_ = now + Seconds(report_seconds_);
+  if (report_turns_ == 0 || now < next_report_) return;
+  next_report_ = now + kReportPeriod;
+  report_turn_ = (report_turn_ + 1) % report_turns_;
   for (const auto& [client, owner] : clients_) {
-    if (client->playing()) client->Report();
+    if (client->playing() && client->number() % report_turns_ == report_turn_) client->Report();
   }
 }
 

@@ -38,6 +38,7 @@ class Client : public Connection {
   void Report();
   int64_t step_since() const { return since_; }
   bool playing() const { return playing_; }
+  uint64_t number() const { return number_; }
 
  protected:
   void OnConnected() override;
@@ -74,7 +75,7 @@ class Crowd {
   Crowd(Program& program, const Settings& settings);
 
   Json Obey(const Settings& command);
-  // Sends the reports that are due and gives up on what hangs.
+  // Collects media, sends the reports that are due, gives up on what hangs.
   void Tend();
 
  private:
@@ -100,7 +101,8 @@ class Crowd {
   sockaddr_in local_;
   sockaddr_in target_;
   std::string authority_;
-  double report_seconds_;
+  const uint64_t report_turns_;  // in how many groups the clients report; 0 = never
+  uint64_t report_turn_ = 0;
   int64_t next_report_ = 0;
   int64_t next_expiry_ = 0;
 

@@ -8,7 +8,7 @@
 namespace penstock::bench {
 namespace {
 
-constexpr int kPollMs = 100;
+constexpr int kPollMs = 2;
 
 }  // namespace
 

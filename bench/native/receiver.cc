@@ -15,7 +15,8 @@ namespace {
 
 constexpr unsigned kMessages = 32;
 constexpr size_t kMessageBytes = 65'536;
-constexpr size_t kControlBytes = CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(uint32_t));
+constexpr size_t kControlBytes = CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(uint32_t)) + CMSG_SPACE(sizeof(timespec));
+constexpr int64_t kCollectPeriod = kMillisecond;
 constexpr int kReceiveBuffer = 64 << 20;
 constexpr int kRtcpBuffer = 1 << 20;
 constexpr uint32_t kMaxStreams = 1 << 20;
@@ -28,6 +29,14 @@ struct Buffers {
   mmsghdr messages[kMessages];
 };
 
+// The kernel stamps packets by the clock of the day.
+int64_t FromRealTime(const timespec& when) {
+  timespec real{};
+  ::clock_gettime(CLOCK_REALTIME, &real);
+  const int64_t ago = int64_t{real.tv_sec - when.tv_sec} * kSecond + (real.tv_nsec - when.tv_nsec);
+  return Now() - ago;
+}
+
 }  // namespace
 
 void Receiver::Listen(const sockaddr_in& address, int first_port, int count) {
@@ -37,22 +46,21 @@ void Receiver::Listen(const sockaddr_in& address, int first_port, int count) {
     SetBuffers(pair.rtp, kReceiveBuffer, kRtcpBuffer);
     SetOption(pair.rtp, SOL_UDP, UDP_GRO, 1);
     SetOption(pair.rtp, SOL_SOCKET, SO_RXQ_OVFL, 1);
-    Watch(pair.rtp, true);
-    Watch(pair.rtcp, false);
+    SetOption(pair.rtp, SOL_SOCKET, SO_TIMESTAMPNS, 1);
+    sockets_.push_back({pair.rtp, true});
+    sockets_.push_back({pair.rtcp, false});
     pairs_.push_back(pair);
   }
 }
 
-void Receiver::Watch(int fd, bool media) {
-  auto socket = std::make_unique<Socket>();
-  socket->receiver = this;
-  socket->fd = fd;
-  socket->media = media;
-  loop_.Add(fd, EPOLLIN, *socket);
-  sockets_.push_back(std::move(socket));
+void Receiver::Collect() {
+  const int64_t now = Now();
+  if (now < next_) return;
+  next_ = now + kCollectPeriod;
+  for (Socket& socket : sockets_) Empty(socket);
 }
 
-void Receiver::Socket::OnReady(uint32_t) {
+void Receiver::Empty(Socket& socket) {
   static Buffers buffers;
   int count = 0;
   do {
@@ -65,36 +73,41 @@ void Receiver::Socket::OnReady(uint32_t) {
       header.msg_control = buffers.control[i];
       header.msg_controllen = kControlBytes;
     }
-    count = ::recvmmsg(fd, buffers.messages, kMessages, MSG_DONTWAIT, nullptr);
-    const int64_t now = Now();
-    for (int i = 0; i < count; ++i) {
+    count = ::recvmmsg(socket.fd, buffers.messages, kMessages, MSG_DONTWAIT, nullptr);
+    if (!socket.media) rtcp_ += static_cast<uint64_t>(std::max(count, 0));
+    for (int i = 0; socket.media && i < count; ++i) {
       std::span<const uint8_t> rest(buffers.bytes[i], buffers.messages[i].msg_len);
-      size_t segment = rest.size();
-      ReadControl(buffers.messages[i].msg_hdr, segment);
-      if (!media) ++receiver->rtcp_;
-      while (media && !rest.empty()) {
+      const auto [segment, came] = ReadControl(socket, buffers.messages[i].msg_hdr, rest.size());
+      while (!rest.empty()) {
         const size_t size = std::min(segment, rest.size());
-        receiver->Take(rest.first(size), now);
+        Take(rest.first(size), came);
         rest = rest.subspan(size);
       }
     }
   } while (count == static_cast<int>(kMessages));
 }
 
-void Receiver::Socket::ReadControl(const msghdr& header, size_t& segment) {
-  auto& parts = const_cast<msghdr&>(header);
-  for (cmsghdr* part = CMSG_FIRSTHDR(&parts); part != nullptr; part = CMSG_NXTHDR(&parts, part)) {
+Receiver::Arrival Receiver::ReadControl(Socket& socket, msghdr& header, size_t bytes) {
+  Arrival arrival{bytes, Now()};
+  for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr; part = CMSG_NXTHDR(&header, part)) {
+    if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_TIMESTAMPNS) {
+      timespec came{};
+      std::memcpy(&came, CMSG_DATA(part), sizeof(came));
+      arrival.came = FromRealTime(came);
+      continue;
+    }
     uint32_t value = 0;
     std::memcpy(&value, CMSG_DATA(part), sizeof(value));
-    if (part->cmsg_level == SOL_UDP && part->cmsg_type == UDP_GRO && value > 0) segment = value;
+    if (part->cmsg_level == SOL_UDP && part->cmsg_type == UDP_GRO && value > 0) arrival.segment = value;
     if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SO_RXQ_OVFL) {
-      receiver->overflow_ += value - overflow;
-      overflow = value;
+      overflow_ += value - socket.overflow;
+      socket.overflow = value;
     }
   }
+  return arrival;
 }
 
-void Receiver::Take(std::span<const uint8_t> packet, int64_t now) {
+void Receiver::Take(std::span<const uint8_t> packet, int64_t came) {
   Stamp stamp;
   if (!ReadStamp(packet, stamp) || stamp.stream >= kMaxStreams) {
     ++foreign_;
@@ -104,7 +117,7 @@ void Receiver::Take(std::span<const uint8_t> packet, int64_t now) {
   Stream& stream = streams_[stamp.stream];
   ++received_;
   ++stream.received;
-  delay_.Add(now - stamp.sent_ns);
+  delay_.Add(came - stamp.sent_ns);
   const auto ahead = static_cast<int32_t>(stamp.sequence - stream.next);
   if (stream.started && ahead < 0) {
     ++late_;
@@ -113,11 +126,11 @@ void Receiver::Take(std::span<const uint8_t> packet, int64_t now) {
   }
   if (stream.started) {
     stream.missing += ahead;
-    stream.longest_ns = std::max(stream.longest_ns, now - stream.last_ns);
+    stream.longest_ns = std::max(stream.longest_ns, came - stream.last_ns);
   }
   stream.started = true;
   stream.next = stamp.sequence + 1;
-  stream.last_ns = now;
+  stream.last_ns = came;
 }
 
 void Receiver::Reset() {

@@ -3,11 +3,9 @@
 #include <netinet/in.h>
 
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <vector>
 
-#include "event_loop.h"
 #include "histogram.h"
 #include "json.h"
 
@@ -15,6 +13,9 @@ namespace penstock::bench {
 
 // Where clients receive media: a few pairs of UDP sockets that many sessions share, since packets
 // say which stream they are of. Counts, and measures delays and gaps, from `Reset` on.
+//
+// Nobody sleeps on the sockets: waking a client would be charged to whoever sends to it. They are
+// emptied now and then, and the kernel's own time stamps tell when each packet came.
 class Receiver {
  public:
   struct Pair {
@@ -23,14 +24,14 @@ class Receiver {
     int port;  // of RTP; RTCP is the next one
   };
 
-  explicit Receiver(EventLoop& loop) : loop_(loop) {}
-
   // Binds `count` pairs from `first_port` on.
   void Listen(const sockaddr_in& address, int first_port, int count);
   const std::vector<Pair>& pairs() const { return pairs_; }
 
-  // A packet that came interleaved.
-  void Take(std::span<const uint8_t> packet, int64_t now);
+  // Empties the sockets, at most once a millisecond.
+  void Collect();
+  // A packet that came interleaved, or out of a socket.
+  void Take(std::span<const uint8_t> packet, int64_t came);
   void Reset();
   Json Report() const;
 
@@ -43,20 +44,22 @@ class Receiver {
     int64_t missing = 0;
     uint64_t received = 0;
   };
-  struct Socket : Handler {
-    Receiver* receiver = nullptr;
-    int fd = -1;
-    bool media = false;
+  struct Socket {
+    int fd;
+    bool media;
     uint32_t overflow = 0;  // as the kernel counts since the socket was made
-    void OnReady(uint32_t events) override;
-    void ReadControl(const msghdr& header, size_t& segment);
+  };
+  struct Arrival {
+    size_t segment;
+    int64_t came;
   };
 
-  void Watch(int fd, bool media);
+  void Empty(Socket& socket);
+  Arrival ReadControl(Socket& socket, msghdr& header, size_t bytes);
 
-  EventLoop& loop_;
   std::vector<Pair> pairs_;
-  std::vector<std::unique_ptr<Socket>> sockets_;
+  std::vector<Socket> sockets_;
+  int64_t next_ = 0;
   std::vector<Stream> streams_;
   Histogram delay_;
   uint64_t received_ = 0;
