@@ -1,6 +1,9 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import type { Vserver } from '../../../../src/router/vserver.js';
 import { FakeSockets } from '../../../support/fake-sockets.js';
+import { MemorySocket } from '../../../support/memory-socket.js';
 import { type Peer, rtsp } from '../../../support/peer.js';
+import { ProxyHarness } from '../../../support/proxy-harness.js';
 import {
   answer,
   balancedBy,
@@ -371,6 +374,16 @@ describe('what the client sends', () => {
     }
   });
 
+  it('is never read: a client that makes us keep too much is cut off', async () => {
+    const farm = await startFarm();
+    const { client, server } = await meet(farm);
+    client.socket.pause();
+    const body = 'x'.repeat(200_000);
+    const question = rtsp(['SET_PARAMETER * RTSP/1.0', 'CSeq: 1', `Content-Length: ${body.length}`], body);
+    for (let n = 0; n < 100; n++) server.send(question);
+    await vi.waitFor(() => expect(farm.proxy.proxy.connections).toBe(0), { timeout: 4_000, interval: 5 });
+  });
+
   it('is nothing for long: a connection without a session ends, one with a session does not', async () => {
     const farm = await startFarm({ sockets: new FakeSockets(), config: { idleTimeoutMs: 900_000 } });
     const { client, server } = await meet(farm);
@@ -379,6 +392,20 @@ describe('what the client sends', () => {
     farm.proxy.pass(121_000);
     expect(await idle.rest()).toBe('');
     await pass(client, server, request('OPTIONS', URL, 2), answer(2));
+  });
+});
+
+describe('too many clients', () => {
+  it('are refused at the limit, and taken again when others have left', () => {
+    const { proxy } = new ProxyHarness({ services: [{ host: '127.0.0.1', port: 1 }] });
+    const accept = () => proxy.accept(MemorySocket.pair()[0], {} as Vserver);
+    while (proxy.counters.connectionsRefused === 0) accept();
+    expect([proxy.connections, proxy.counters.connections]).toEqual([16_384, 16_384]);
+    proxy.close();
+    expect(proxy.connections).toBe(0);
+    accept();
+    expect(proxy.connections).toBe(1);
+    proxy.close();
   });
 });
 
