@@ -20,6 +20,8 @@ export interface ApplianceOptions {
   workers: number;
   packetPath?: 'auto' | 'offload' | 'gso' | 'mmsg';
   args?: readonly string[];
+  /** Of Node itself, such as --cpu-prof: its processes pass them on to their children. */
+  nodeArgs?: readonly string[];
 }
 
 /** The product as an operator starts it, with its log in a file. */
@@ -36,7 +38,8 @@ export class Appliance {
     const args = ['serve', '--listen', this.address, '--server', server, '--state-dir', this.#folder];
     args.push('--workers', String(options.workers), '--packet-path', options.packetPath ?? 'auto');
     args.push('--drain-timeout', '0', ...(options.args ?? []));
-    const [command, all] = pinned(options.core, process.execPath, [join(ROOT, 'dist', 'main.js'), ...args]);
+    const node = options.nodeArgs ?? [];
+    const [command, all] = pinned(options.core, process.execPath, [...node, join(ROOT, 'dist', 'main.js'), ...args]);
     this.#child = bed.appliance.spawn(command, all, { stdio: ['ignore', 'ignore', log] });
     closeSync(log);
   }
