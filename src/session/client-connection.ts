@@ -344,13 +344,16 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     if (request.method === 'ANNOUNCE' && reply.status === 200) this.#media = mediaSections(request.body);
     if (serverId === undefined) return;
     if (request.method === 'TEARDOWN') this.#tornDown(request, reply, service, serverId);
-    else this.#proxy.keeper.answered(service, serverId, request, reply.status, !this.#namesOneStream(request, target));
+    else {
+      const isAggregate = () => !this.#namesOneStream(request, service, serverId);
+      this.#proxy.keeper.answered(service, serverId, request, reply.status, isAggregate);
+    }
   }
 
   /** RFC 2326 §10.7: the URL of one stream of several means that stream alone. */
-  #namesOneStream(request: RtspRequest, { service, serverId }: Target): boolean {
+  #namesOneStream({ uri }: RtspRequest, service: Service, serverId: string): boolean {
     const streams = this.#sessions.get(this.#slotOf(service, serverId) ?? -1)?.streams;
-    return streams !== undefined && streams.size > 1 && streams.has(request.uri);
+    return this.#proxy.keeper.namesOneStream(service, serverId, uri, streams);
   }
 
   #slotOf(service: Service, serverId: string | undefined): number | undefined {
@@ -362,7 +365,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
 
   #tornDown(request: RtspRequest, reply: RtspResponse, service: Service, serverId: string): void {
     if (TEARDOWN_GOES_ON.has(reply.status) || (reply.status >= 300 && reply.status < 400)) return;
-    if (reply.status < 300 && this.#namesOneStream(request, { service, serverId })) {
+    if (reply.status < 300 && this.#namesOneStream(request, service, serverId)) {
       const slot = this.#slotOf(service, serverId);
       if (slot !== undefined) this.closeStream(slot, request.uri);
       return;
@@ -418,7 +421,11 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     const request = makeRequest('TEARDOWN', url, { CSeq: String(this.#nextCseq++), Session: serverId });
     upstream.request(request, this.#proxy.config.replyTimeoutMs).then(
       (reply) => this.#proxy.log.debug({ service: upstream.service.name, status: reply.status }, 'TEARDOWN answered'),
-      (error: Error) => this.#proxy.log.debug({ service: upstream.service.name }, `TEARDOWN: ${error.message}`),
+      (error: unknown) => {
+        // The connection went away under it; the server may still hold the session.
+        if (isUnreachable(error)) this.#proxy.keeper.sendTeardown(upstream.service, url, serverId);
+        else this.#proxy.log.debug({ service: upstream.service.name, err: error }, 'TEARDOWN failed');
+      },
     );
   }
 

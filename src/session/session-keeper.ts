@@ -115,8 +115,8 @@ export class SessionKeeper {
     return own !== undefined;
   }
 
-  /** An answer of the server to a request of the session, other than TEARDOWN. `aggregate`: it named no single stream. */
-  answered(service: Service, serverId: string, request: RtspRequest, status: number, aggregate: boolean): void {
+  /** An answer of the server to a request of the session, other than TEARDOWN. `isAggregate`: it named no single stream. */
+  answered(service: Service, serverId: string, request: RtspRequest, status: number, isAggregate: () => boolean): void {
     if (status === 454) {
       this.ended(service, serverId, 'server-forgot');
       return;
@@ -125,17 +125,17 @@ export class SessionKeeper {
     const own = table.findOwn(service.index, serverId);
     if (own === undefined) return;
     table.touchServer(own);
-    if (status === 200) this.#noteState(own, request, aggregate);
+    if (status === 200) this.#noteState(own, request, isAggregate);
   }
 
   /** PLAY and RECORD mostly name the whole session: their URL is then that of its TEARDOWN. */
-  #noteState(slot: number, { method, uri }: RtspRequest, aggregate: boolean): void {
+  #noteState(slot: number, { method, uri }: RtspRequest, isAggregate: () => boolean): void {
     const { table } = this.#options;
     if (method === 'PAUSE') table.setFlags(slot, { playing: false, recording: false });
     if (method !== 'PLAY' && method !== 'RECORD') return;
     table.setFlags(slot, method === 'PLAY' ? { playing: true } : { recording: true });
     // The session plays already: a URL that no row can hold must not make an error of it.
-    if (aggregate && table.isControlUrl(uri)) table.setControlUrl(slot, uri);
+    if (table.isControlUrl(uri) && isAggregate()) table.setControlUrl(slot, uri);
   }
 
   /** The server confirmed a TEARDOWN, or one is not needed: all rows of the session go, here and at other workers. */
@@ -160,6 +160,29 @@ export class SessionKeeper {
     if (!carried && service) this.#options.sendTeardown(service, url, session.serverId);
     this.#close(slot, reason);
     this.#options.tellEnded(session.service, session.serverId);
+  }
+
+  /** On a connection of its own. */
+  sendTeardown(service: Service, url: string, serverId: string): void {
+    this.#options.sendTeardown(service, url, serverId);
+  }
+
+  /**
+   * Whether a URL means one stream of several. `known`: those that were set up over the asking connection, if any.
+   * A row does not hold the URLs of its streams, so for a session that was set up over another connection it is
+   * judged by lying below the URL of the whole.
+   */
+  namesOneStream(
+    service: Service,
+    serverId: string,
+    uri: string,
+    known: { has(uri: string): boolean } | undefined,
+  ): boolean {
+    const { table } = this.#options;
+    const rows = table.find(service.index, serverId, table.worker).flatMap(({ slot }) => table.read(slot) ?? []);
+    const streams = rows.reduce((sum, row) => sum + row.streams, 0);
+    if (streams < 2) return false;
+    return known ? known.has(uri) : rows.every(({ controlUrl }) => liesBelow(uri, controlUrl));
   }
 
   closeStream(stream: number): void {
@@ -251,4 +274,9 @@ export class SessionKeeper {
     this.#told.set(key, time);
     return true;
   }
+}
+
+function liesBelow(uri: string, whole: string): boolean {
+  const base = `${whole.replace(/\/+$/, '')}/`;
+  return uri.startsWith(base) && uri.length > base.length && uri[base.length] !== '?';
 }

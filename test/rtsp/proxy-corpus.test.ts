@@ -110,6 +110,7 @@ async function loopback(proxy: ProxyHarness, { host }: ServiceAt): Promise<Netwo
 function inMemory(proxy: ProxyHarness): Network {
   const peers: Peer[] = [];
   const arrivals = new Arrivals<Peer>();
+  const ours: Socket[] = [];
   const peer = (socket: Socket) => {
     const made = new Peer(socket);
     peers.push(made);
@@ -118,6 +119,7 @@ function inMemory(proxy: ProxyHarness): Network {
   dialling.elsewhere = () => {
     const [near, far] = MemorySocket.pair();
     arrivals.add(peer(far));
+    ours.push(near);
     process.nextTick(() => near.emit('connect'));
     return near;
   };
@@ -125,6 +127,7 @@ function inMemory(proxy: ProxyHarness): Network {
     async connect() {
       const [near, far] = MemorySocket.pair();
       proxy.accept(near);
+      ours.push(near);
       return peer(far);
     },
     accepted: () => arrivals.next(),
@@ -133,7 +136,9 @@ function inMemory(proxy: ProxyHarness): Network {
       await proxy.close();
       for (const each of peers) each.destroy();
       // What was under way comes to its end in a few turns; a hang is the test's time limit.
-      while (proxy.proxy.connections > 0) await new Promise((resolve) => setImmediate(resolve));
+      const isOver = () => proxy.teardowns.pending === 0 && ours.every(({ closed }) => closed);
+      do await new Promise((resolve) => setImmediate(resolve));
+      while (proxy.proxy.connections > 0 || !isOver());
     },
   };
 }

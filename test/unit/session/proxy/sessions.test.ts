@@ -236,6 +236,22 @@ describe('a session', () => {
     expect(sessions(farm)).toEqual([]);
   });
 
+  it('keeps its rows when one stream is torn down over another connection, and ends with its own URL there', async () => {
+    const farm = await startFarm({ sockets: new FakeSockets() });
+    const { client, server } = await meet(farm);
+    const { session } = await setUp(client, server);
+    await setUp(client, server, { cseq: 2, session, uri: `${URL}/track2` });
+    const second = await farm.connect();
+    second.send(request('TEARDOWN', `${URL}/track1`, 3, [`Session: ${session}`]));
+    const other = (await farm.servers[0]?.accepted()) as Peer;
+    await other.message();
+    other.send(answer(3));
+    await second.message();
+    expect(farm.proxy.table.stats()).toMatchObject({ sessions: 1, streams: 2 });
+    await pass(second, other, request('TEARDOWN', `${URL}/`, 4, [`Session: ${session}`]), answer(4));
+    expect(farm.proxy.table.stats()).toMatchObject({ sessions: 0, streams: 0 });
+  });
+
   it('replaces a stream whose URL is set up again', async () => {
     const farm = await startFarm({ sockets: new FakeSockets() });
     const { client, server } = await meet(farm);
@@ -314,6 +330,20 @@ describe('a session', () => {
     farm.proxy.pass(61_000);
     expect(sessions(farm)).toEqual([]);
     expect(await server.message()).toBe(request('TEARDOWN', URL, 1, ['Session: S1']));
+  });
+
+  it('that ends by itself tells its server over a new connection where the old one is lost', async () => {
+    const farm = await startFarm({ sockets: new FakeSockets() });
+    const { client, server } = await meet(farm);
+    await setUp(client, server);
+    client.send(request('DESCRIBE', URL, 2));
+    await server.message();
+    farm.proxy.pass(61_000);
+    server.send('RTSP/1.0 200');
+    server.socket.end();
+    expect(await client.message()).toBe(answer(2, [], '502 Bad Gateway'));
+    const other = (await farm.servers[0]?.accepted()) as Peer;
+    expect(await other.message()).toBe(request('TEARDOWN', URL, 1, ['Session: S1']));
   });
 
   it('waits longer than the timeout that its server announced', async () => {
