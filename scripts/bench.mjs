@@ -10,7 +10,6 @@ const TOOLS = [
   { packages: ['cmake'], works: () => Boolean(findCommand('cmake')) },
   { packages: ['iproute2'], works: () => Boolean(findCommand('ip')) },
   { packages: ['procps'], works: () => Boolean(findCommand('sysctl')) },
-  { packages: ['nftables'], works: () => Boolean(findCommand('nft')) },
 ];
 
 function build() {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { ROOT } from './paths.js';
 import { pinned } from './pinned.js';
-import type { Bed, Place } from './place.js';
+import type { Bed, Entrance, Place } from './place.js';
 
 const TOOL = join(ROOT, 'build-bench', 'native', 'penstock_bench');
 const REPLY_LIMIT_MS = 120_000;
@@ -89,6 +89,17 @@ class Tool {
 
   #end(): void {
     for (const { reject } of this.#waiting.splice(0)) reject(new Error(`${this.#name} ended: ${this.#errors}`));
+  }
+}
+
+/** While `measure` runs, media that enters there is thrown away. */
+export async function whileDropping<T>({ place, device }: Entrance, measure: () => Promise<T>): Promise<T> {
+  const tool = new Tool('drop', place, [`device=${device}`]);
+  try {
+    await tool.next();
+    return await measure();
+  } finally {
+    await tool.stop();
   }
 }
 

@@ -9,11 +9,10 @@ export interface Place {
   exec(command: string, args: readonly string[]): void;
 }
 
-export interface Drops {
-  /** The client's machine throws media away before its sockets: what is left is the relay's cost. */
-  client(on: boolean): void;
-  /** The appliance's machine throws media away on arrival: the cost of bringing it there. */
-  appliance(on: boolean): void;
+/** A device by which media reaches a place. */
+export interface Entrance {
+  readonly place: Place;
+  readonly device: string;
 }
 
 /** A client, an appliance and a farm of servers that reach each other. */
@@ -24,7 +23,8 @@ export interface Bed {
   readonly farm: Place;
   /** The appliance as clients reach it. */
   readonly edge: string;
-  readonly drops: Drops | undefined;
+  /** Where media enters the client's and the appliance's machine; undefined where these are one. */
+  readonly entrances: { client: Entrance; appliance: Entrance } | undefined;
   destroy(): void;
 }
 
@@ -36,19 +36,21 @@ export function namespaceBed(): Bed {
     spawn: (command, args, options = {}) => namespace.spawn(command, [...args], options),
     exec: (command, args) => void namespace.exec(command, [...args]),
   });
+  const client = place(network.client, NET.client.ip);
+  const appliance = place(network.appliance, NET.serverA.edge);
   const bed: Bed = {
     kind: 'namespaces',
-    client: place(network.client, NET.client.ip),
-    appliance: place(network.appliance, NET.serverA.edge),
+    client,
+    appliance,
     farm: place(network.serverA, NET.serverA.ip),
     edge: NET.client.edge,
-    drops: {
-      client: (on) => dropMedia(bed.client, 'eth0', on),
-      appliance: (on) => dropMedia(bed.appliance, 'serverA', on),
+    entrances: {
+      client: { place: client, device: 'eth0' },
+      appliance: { place: appliance, device: 'serverA' },
     },
     destroy: () => network.destroy(),
   };
-  for (const { exec } of [bed.client, bed.appliance, bed.farm]) {
+  for (const { exec } of [client, appliance, bed.farm]) {
     // Thousands of short connections: ports of closed ones come back after a second.
     exec('sysctl', ['-qw', 'net.ipv4.tcp_tw_reuse=1', 'net.ipv4.ip_local_port_range=2000 65000']);
   }
@@ -69,19 +71,7 @@ export function loopbackBed(): Bed {
     appliance,
     farm: place('127.0.0.3'),
     edge: appliance.ip,
-    drops: undefined,
+    entrances: undefined,
     destroy: () => undefined,
   };
-}
-
-const TABLE = ['netdev', 'penstock_bench'] as const;
-
-function dropMedia(place: Place, device: string, on: boolean): void {
-  if (!on) {
-    place.exec('nft', ['delete', 'table', ...TABLE]);
-    return;
-  }
-  place.exec('nft', ['add', 'table', ...TABLE]);
-  place.exec('nft', ['add', 'chain', ...TABLE, 'in', `{ type filter hook ingress device ${device} priority 0; }`]);
-  place.exec('nft', ['add', 'rule', ...TABLE, 'in', 'meta', 'l4proto', 'udp', 'drop']);
 }

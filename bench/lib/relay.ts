@@ -32,11 +32,12 @@ export const direct: Relay = {
   },
 };
 
-export function penstock(packetPath: 'auto' | 'mmsg'): Relay {
+/** The product, told how to move packets. */
+export function penstock(name: string, packetPath: 'auto' | 'mmsg', args: readonly string[] = []): Relay {
   return {
-    name: `penstock ${packetPath}`,
+    name: `penstock ${name}`,
     async start(bed, farm, streams) {
-      const appliance = await Appliance.start(bed, farm.address, { core: 'product', workers: 2, packetPath });
+      const appliance = await Appliance.start(bed, farm.address, { core: 'product', workers: 2, packetPath, args });
       const crowd = await Crowd.start(bed, appliance.address);
       const stop = async (): Promise<void> => {
         await crowd.stop();

@@ -1,4 +1,4 @@
-// The load generator of `npm run bench`. Two programs in one, each commanded by lines on stdin (see program.h):
+// The load generator of `npm run bench`. Three programs in one, each commanded by lines on stdin (see program.h):
 //
 //   penstock_bench farm  listen=IP:PORT[,…] [ports=shared|own|announced] [first-port=6970]
 //     send pattern=frames|merged|interleaved size=1200 rate=50000 seconds=2 [quantum-us=100]
@@ -6,6 +6,7 @@
 //   penstock_bench crowd local=IP target=IP:PORT [pairs=16] [first-port=40000] [report-seconds=5]
 //     open sessions=N [streams=1] [concurrency=50] [transport=udp|tcp] · close · churn seconds=T [concurrency=32] [streams=1]
 //     reset · wait seconds=T · report
+//   penstock_bench drop device=NAME
 //
 // The first line on stdout says that it is ready; the end of stdin ends it.
 #include <sys/resource.h>
@@ -14,6 +15,7 @@
 #include <exception>
 
 #include "crowd.h"
+#include "drop.h"
 #include "farm.h"
 
 namespace penstock::bench {
@@ -42,7 +44,13 @@ int Main(int argc, char** argv) {
     program.Run([&](const Settings& command) { return crowd.Obey(command); }, [&] { crowd.Tend(); });
     return 0;
   }
-  std::fprintf(stderr, "usage: penstock_bench farm|crowd key=value …\n");
+  if (settings.word() == "drop") {
+    DropMedia(settings.Text("device"));
+    Print(Json().Put("ready", "drop"));
+    program.Run([](const Settings&) { return Json(); }, [] {});
+    return 0;
+  }
+  std::fprintf(stderr, "usage: penstock_bench farm|crowd|drop key=value …\n");
   return 2;
 }
 

@@ -1,11 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CpuMeter, softirqThreads } from '../lib/cpu.js';
-import { Farm, type Media, type Pattern, type Received, type Sent } from '../lib/load.js';
+import { Farm, type Media, type Pattern, type Received, type Sent, whileDropping } from '../lib/load.js';
 import { mostStreams } from '../lib/machine.js';
 import { direct, penstock, type Relay, type RunningRelay } from '../lib/relay.js';
 import type { Context, Scenario, Values } from '../lib/scenario.js';
 import { rotate } from '../lib/statistics.js';
 
+const RELAYS = [
+  direct,
+  penstock('auto', 'auto'),
+  penstock('delay 0', 'auto', ['--batch-delay', '0']),
+  penstock('mmsg', 'mmsg'),
+];
 const STREAMS = [1, 100, 2000, 4900];
 const QUICK_STREAMS = [100];
 const PATTERNS: Pattern[] = ['frames', 'interleaved', 'merged'];
@@ -46,7 +52,7 @@ export const relay: Scenario = {
       const medias = mediasFor(context, streams);
       if (medias.length === 0) continue;
       const results = new Map<string, Values[]>();
-      for (const one of rotate([direct, penstock('auto'), penstock('mmsg')], context.round)) {
+      for (const one of rotate(RELAYS, context.round)) {
         results.set(one.name, await measureRelay(context, one, streams, medias));
       }
       recordAll(context, streams, medias, results);
@@ -115,15 +121,11 @@ async function measureRelay(
 async function measureMedia(context: Context, farm: Farm, running: RunningRelay, media: Media): Promise<Values> {
   const pids = await running.pids();
   const values = await throughClient(farm, running, pids, media);
-  const { drops } = context.bed;
-  if (context.quick || !drops || pids.size === 0) return values;
+  const { entrances } = context.bed;
+  if (context.quick || !entrances || pids.size === 0) return values;
   const everything = machinePids(farm, running, pids);
-  drops.client(true);
-  const relayed = await costOf(farm, everything, media);
-  drops.client(false);
-  drops.appliance(true);
-  const base = await costOf(farm, everything, media);
-  drops.appliance(false);
+  const relayed = await whileDropping(entrances.client, () => costOf(farm, everything, media));
+  const base = await whileDropping(entrances.appliance, () => costOf(farm, everything, media));
   return { ...values, aUs: relayed.engine, bUs: relayed.machine - base.machine };
 }
 
