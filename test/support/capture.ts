@@ -31,12 +31,26 @@ export class Capture {
 
   /** Ends the capture; its packets in the order they passed. Throws when the kernel dropped some. */
   async stop(): Promise<Packet[]> {
+    await this.#caughtUp();
     await this.#program.stop('SIGINT');
     const packets = readPcap(readFileSync(this.#file));
     rmSync(this.#directory, { recursive: true });
-    const dropped = Number(/(\d+) packets? dropped by kernel/.exec(this.#program.stderr)?.[1]);
+    const dropped = Number(/^(\d+) packets? dropped by kernel/m.exec(this.#program.stderr)?.[1]);
     if (dropped !== 0) throw new Error(`the capture is not whole: ${this.#program.stderr}`);
     return packets;
+  }
+
+  // Told to end, tcpdump leaves unread what the kernel still holds for it: first it must have read all that has passed.
+  async #caughtUp(): Promise<void> {
+    const counts = /(\d+) packets? captured, (\d+) packets? received by filter, (\d+) packets? dropped/g;
+    for (let seen = 0; ; seen++) {
+      this.#program.kill('SIGUSR1'); // tcpdump writes its counts
+      const [, captured, received, dropped] = await this.#program.until(
+        'counts',
+        () => [...this.#program.stderr.matchAll(counts)][seen],
+      );
+      if (Number(captured) >= Number(received) - Number(dropped)) return;
+    }
   }
 }
 
