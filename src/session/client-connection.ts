@@ -3,17 +3,19 @@ import { PenstockError } from '../errors.js';
 import type { Claim } from '../router/claim.js';
 import { routePath } from '../router/route-path.js';
 import type { Service } from '../router/service.js';
-import type { ServiceStateName } from '../router/service-cells.js';
 import type { Vserver } from '../router/vserver.js';
 import { RtspConnection } from '../rtsp/connection.js';
 import { formatAuthority, parseRtspUrl } from '../rtsp/headers/url.js';
 import type { RtspMessage, RtspRequest, RtspResponse } from '../rtsp/message.js';
 import { type MediaSection, mediaSections } from '../rtsp/sdp.js';
 import { makeRequest, makeResponse } from '../rtsp/status.js';
-import { ChannelMap } from './channel-map.js';
+import { type CarriedSession, CarriedSessions, type CarriedStream, usesChannelsOf } from './carried-sessions.js';
+import type { ChannelMap } from './channel-map.js';
+import { FrameRelay } from './frame-relay.js';
 import type { RtspProxy } from './proxy.js';
 import { type Faces, rewriteReply, rewriteRequest, rewriteServerRequest, sessionIdOf } from './rewriter.js';
 import { ServerRequests } from './server-requests.js';
+import { ServiceBinding } from './service-binding.js';
 import type { EndReason, SessionCarrier } from './session-keeper.js';
 import { Setup } from './setup.js';
 import { Upstream, type UpstreamHandler } from './upstream.js';
@@ -25,21 +27,6 @@ const MAX_PENDING_REQUESTS = 32;
 const IDLE_CONNECTION_MS = 120_000;
 /** Statuses of a TEARDOWN after which the session is still wanted: authentication, wrong state, redirection. */
 const TEARDOWN_GOES_ON = new Set([401, 407, 455, 459, 460]);
-
-const NO_NEW_SESSIONS: ReadonlySet<string> = new Set(['down', 'draining', 'disabled'] satisfies ServiceStateName[]);
-
-/** A session as one client connection knows it. */
-interface CarriedSession {
-  service: Service;
-  serverId: string;
-  interleaved: boolean;
-  /** By the Request-URI of its SETUP. */
-  streams: Map<string, CarriedStream>;
-}
-
-export type CarriedStream =
-  | { kind: 'udp' | 'opaque'; stream: number }
-  | { kind: 'interleaved'; stream: number; channels: number[]; upstream: Upstream };
 
 /** What a request asks for, once its Session id is understood. */
 interface Target {
@@ -54,21 +41,18 @@ interface Target {
  */
 export class ClientConnection implements UpstreamHandler, SessionCarrier {
   readonly vserver: Vserver;
-  readonly channels = new ChannelMap();
   readonly #proxy: RtspProxy;
   readonly #connection: RtspConnection;
   readonly #queue: RtspRequest[] = [];
   readonly #upstreams = new Map<Service, Upstream>();
-  readonly #sessions = new Map<number, CarriedSession>();
+  readonly #sessions = new CarriedSessions();
+  readonly #binding: ServiceBinding;
+  readonly #frames: FrameRelay;
   readonly #serverRequests = new ServerRequests();
   #busy = false;
   #ended = false;
   #closed = false;
   #finished = false;
-  #bound: Service | undefined;
-  #claim: Claim | undefined;
-  /** Of the newest request without a session that names one. */
-  #path = '';
   /** `host:port` by which the client calls us. */
   #authority: string | undefined;
   /** What made the client's bytes unreadable. */
@@ -78,8 +62,6 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   #lastRequestMs: number;
   #sawSession = false;
   #media: MediaSection[] = [];
-  /** Frames passed to the client since the last tick. */
-  #framesPassed = 0;
   #nextCseq = 1;
 
   constructor(proxy: RtspProxy, socket: Socket, vserver: Vserver) {
@@ -88,11 +70,13 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     this.#lastRequestMs = proxy.now();
     this.#connection = new RtspConnection(socket, {
       onMessage: (message) => this.#receive(message),
-      onFrame: (channel, frame) => this.#frameFromClient(channel, frame),
+      onFrame: (channel, frame) => this.#frames.toServer(channel, frame),
       onEnd: () => this.#onEnd(),
       onFault: (error) => this.#onFault(error),
       onClose: () => this.#onClose(),
     });
+    this.#frames = new FrameRelay(proxy, this.#connection, this.channels);
+    this.#binding = new ServiceBinding(proxy.router, vserver, this.remote.ip);
   }
 
   get remote() {
@@ -103,8 +87,8 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     return this.#connection.local;
   }
 
-  get sessionCount(): number {
-    return this.#sessions.size;
+  get channels(): ChannelMap {
+    return this.#sessions.channels;
   }
 
   /** Once a second or so: deadlines, and the activity of interleaved media, which passes here and not through the engine. */
@@ -112,12 +96,9 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     this.#connection.checkDeadline(nowMs);
     for (const upstream of this.#upstreams.values()) upstream.connection.checkDeadline(nowMs);
     if (!this.#busy && !this.#sawSession && nowMs - this.#lastRequestMs > IDLE_CONNECTION_MS) this.close();
-    if (this.#framesPassed === 0) return;
-    this.#framesPassed = 0;
-    for (const [slot, session] of this.#sessions) {
-      // Frames that the client's kernel took from us are a sign of life of the client too.
-      if (session.interleaved) this.#proxy.table.touchClient(slot);
-    }
+    if (this.#frames.takePassed() === 0) return;
+    // Frames that the client's kernel took from us are a sign of life of the client too.
+    for (const slot of this.#sessions.slots(({ interleaved }) => interleaved)) this.#proxy.table.touchClient(slot);
   }
 
   /** Ends the connection as soon as nothing is being answered. */
@@ -236,42 +217,18 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
         if (reused) continue;
         this.#proxy.unreachable(service, error);
         failed.add(service);
-        this.#unbind();
+        this.#binding.leave();
       }
     }
   }
 
   #choose(request: RtspRequest, exclude: ReadonlySet<Service>): Service {
-    const key = this.#key(request);
-    if (this.#bound && this.#shouldLeave(this.#bound, key.path)) this.#leave(this.#bound);
-    if (key.path !== '') this.#path = key.path;
-    const route = this.#proxy.router.route({ vserver: this.vserver, key, connectionService: this.#bound, exclude });
-    if (route.claim) {
-      this.#claim = route.claim;
-      this.#bound = route.service;
+    const bound = this.#binding.service;
+    if (bound && this.#sessions.size === 0 && this.#binding.shouldLeave(request.uri)) {
+      this.#binding.leave();
+      this.#upstreams.get(bound)?.closeWhenIdle();
     }
-    return route.service;
-  }
-
-  /**
-   * A connection without a session stays with its service, but for two reasons: the service takes no more
-   * sessions, or it was chosen for `OPTIONS *`, which has no path that could be hashed.
-   */
-  #shouldLeave(service: Service, path: string): boolean {
-    if (this.#sessions.size > 0) return false;
-    if (NO_NEW_SESSIONS.has(service.state)) return true;
-    return this.vserver.method === 'url-hash' && this.#path === '' && path !== '';
-  }
-
-  #leave(service: Service): void {
-    this.#unbind();
-    this.#upstreams.get(service)?.closeWhenIdle();
-  }
-
-  #unbind(): void {
-    this.#claim?.release();
-    this.#claim = undefined;
-    this.#bound = undefined;
+    return this.#binding.choose(request.uri, exclude);
   }
 
   /** One request to one service and its answer, both rewritten. */
@@ -352,22 +309,15 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
 
   /** RFC 2326 §10.7: the URL of one stream of several means that stream alone. */
   #namesOneStream({ uri }: RtspRequest, service: Service, serverId: string): boolean {
-    const streams = this.#sessions.get(this.#slotOf(service, serverId) ?? -1)?.streams;
+    const streams = this.#sessions.find(service, serverId)?.session.streams;
     return this.#proxy.keeper.namesOneStream(service, serverId, uri, streams);
-  }
-
-  #slotOf(service: Service, serverId: string | undefined): number | undefined {
-    for (const [slot, session] of this.#sessions) {
-      if (session.service === service && session.serverId === serverId) return slot;
-    }
-    return undefined;
   }
 
   #tornDown(request: RtspRequest, reply: RtspResponse, service: Service, serverId: string): void {
     if (TEARDOWN_GOES_ON.has(reply.status) || (reply.status >= 300 && reply.status < 400)) return;
     if (reply.status < 300 && this.#namesOneStream(request, service, serverId)) {
-      const slot = this.#slotOf(service, serverId);
-      if (slot !== undefined) this.closeStream(slot, request.uri);
+      const carried = this.#sessions.find(service, serverId);
+      if (carried) this.closeStream(carried.slot, request.uri);
       return;
     }
     this.#proxy.keeper.ended(service, serverId, 'teardown');
@@ -377,34 +327,23 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
 
   /** A SETUP succeeded: records the stream under its session. */
   carry(slot: number, service: Service, serverId: string, uri: string, stream: CarriedStream): void {
-    let session = this.#sessions.get(slot);
-    if (!session) {
-      session = { service, serverId, interleaved: false, streams: new Map() };
-      this.#sessions.set(slot, session);
-    }
-    session.interleaved ||= stream.kind === 'interleaved';
-    session.streams.set(uri, stream);
+    this.#sessions.addStream(slot, service, serverId, uri, stream);
     this.#sawSession = true;
-    this.#bound ??= service;
+    this.#binding.stay(service);
   }
 
   /** The claim by which this connection holds the service, if it does: its session takes its place. */
   claimFor(service: Service): Claim | undefined {
-    return this.#claim?.service === service ? this.#claim : undefined;
+    return this.#binding.claimFor(service);
   }
 
   /** Ends one stream of a session of this connection; nothing happens if there is none for that URL. */
   closeStream(slot: number, uri: string): void {
-    const session = this.#sessions.get(slot);
-    const stream = session?.streams.get(uri);
-    if (!session || !stream) return;
-    session.streams.delete(uri);
-    this.#closeChannels(stream);
-    this.#proxy.keeper.closeStream(stream.stream);
+    const stream = this.#sessions.takeStream(slot, uri);
+    if (stream) this.#proxy.keeper.closeStream(stream.stream);
   }
 
   forget(slot: number): void {
-    for (const stream of this.#sessions.get(slot)?.streams.values() ?? []) this.#closeChannels(stream);
     this.#sessions.delete(slot);
   }
 
@@ -427,11 +366,6 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
         else this.#proxy.log.debug({ service: upstream.service.name, err: error }, 'TEARDOWN failed');
       },
     );
-  }
-
-  #closeChannels(stream: CarriedStream): void {
-    if (stream.kind !== 'interleaved') return;
-    for (const channel of stream.channels) this.channels.close(channel, stream.stream);
   }
 
   // ---- upstream side
@@ -463,34 +397,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
       this.#held.push(() => this.onFrame(upstream, channel, frame));
       return;
     }
-    const clientChannel = this.channels.toClient(upstream, channel);
-    const route = this.channels.toServer(clientChannel);
-    if (!route) {
-      this.#proxy.counters.framesUnknownChannel++;
-      return;
-    }
-    if (this.#connection.sendFrame(clientChannel, frame)) {
-      this.#framesPassed++;
-      this.#proxy.counters.framesToClient++;
-      this.#proxy.table.countFrame(route.stream, route.serverLeg, frame.length);
-    } else this.#frameDropped(route.stream, route.serverLeg);
-  }
-
-  #frameFromClient(channel: number, frame: Buffer): void {
-    const route = this.channels.toServer(channel);
-    if (!route) {
-      this.#proxy.counters.framesUnknownChannel++;
-      return;
-    }
-    if (route.upstream.sendFrame(route.channel, frame)) {
-      this.#proxy.counters.framesToServer++;
-      this.#proxy.table.countFrame(route.stream, route.clientLeg, frame.length);
-    } else this.#frameDropped(route.stream, route.clientLeg);
-  }
-
-  #frameDropped(stream: number, leg: number): void {
-    this.#proxy.counters.framesDropped++;
-    this.#proxy.table.countDroppedFrame(stream, leg);
+    this.#frames.toClient(upstream, channel, frame);
   }
 
   /** Interleaved media cannot go on without its connection: the client sees what it would see of the server itself. */
@@ -530,12 +437,11 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     if (this.#fault) this.#connection.send(this.#refuse(undefined, this.#fault));
     const udpToo = this.#proxy.config.teardownOnDisconnect;
     this.#endSessions('client-disconnected', (session) => session.interleaved || udpToo);
-    for (const slot of this.#sessions.keys()) this.#proxy.keeper.detach(slot, this);
-    this.#sessions.clear();
-    if (this.#claim) {
-      const key = { clientIp: this.remote.ip, path: this.#path };
-      this.#proxy.router.connectionClosed(this.vserver, key, this.#claim);
+    for (const slot of this.#sessions.slots()) {
+      this.#proxy.keeper.detach(slot, this);
+      this.#sessions.delete(slot);
     }
+    this.#binding.close();
     for (const upstream of this.#upstreams.values()) upstream.closeWhenIdle();
     this.#connection.end();
     this.#proxy.connectionClosed(this);
@@ -543,8 +449,8 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
 
   #endSessions(reason: EndReason, which: (session: CarriedSession) => boolean): number {
     // A session may have gone on over a newer connection of its client.
-    const ending = [...this.#sessions].filter(([slot, s]) => which(s) && this.#proxy.keeper.isCarrier(slot, this));
-    for (const [slot] of ending) this.#proxy.keeper.end(slot, reason);
+    const ending = this.#sessions.slots(which).filter((slot) => this.#proxy.keeper.isCarrier(slot, this));
+    for (const slot of ending) this.#proxy.keeper.end(slot, reason);
     return ending.length;
   }
 
@@ -570,10 +476,6 @@ function authorityText(uri: string): string | undefined {
   const { host, port } = url;
   if (port !== undefined) return formatAuthority(host, port);
   return host.includes(':') ? `[${host}]` : host;
-}
-
-function usesChannelsOf(session: CarriedSession, upstream: Upstream): boolean {
-  return [...session.streams.values()].some((stream) => stream.kind === 'interleaved' && stream.upstream === upstream);
 }
 
 function isUnreachable(error: unknown): error is PenstockError {

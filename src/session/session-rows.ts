@@ -66,6 +66,10 @@ export interface LegView {
   received: number;
   jitterX16: number;
   roundTripUs: number;
+  /** A value of `layout.tier`: how what arrives here is moved. */
+  tier: number;
+  /** A value of `layout.tierReason`: why not better. */
+  tierReason: number;
 }
 
 export interface StreamView {
@@ -297,6 +301,8 @@ export class SessionRows {
       received: region.getU32(data + legData.received),
       jitterX16: region.getU32(data + legData.jitterX16),
       roundTripUs: region.getU32(data + legData.roundTripUs),
+      tier: region.getU32(data + legData.tier),
+      tierReason: region.getU32(data + legData.tierReason),
     };
   }
 
@@ -341,6 +347,8 @@ const NO_DATA: LegData = {
   received: 0,
   jitterX16: 0,
   roundTripUs: 0,
+  tier: 0,
+  tierReason: 0,
 };
 
 /** The data half speaks of the row's present opening. */

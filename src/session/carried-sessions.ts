@@ -1,0 +1,75 @@
+import type { Service } from '../router/service.js';
+import { ChannelMap } from './channel-map.js';
+import type { Upstream } from './upstream.js';
+
+export type CarriedStream =
+  | { kind: 'udp' | 'opaque'; stream: number }
+  | { kind: 'interleaved'; stream: number; channels: number[]; upstream: Upstream };
+
+/** A session as one client connection knows it. */
+export interface CarriedSession {
+  service: Service;
+  serverId: string;
+  interleaved: boolean;
+  /** By the Request-URI of its SETUP. */
+  streams: Map<string, CarriedStream>;
+}
+
+/** The sessions that were set up over one client connection, by their rows, and the channels of their streams. */
+export class CarriedSessions {
+  readonly channels = new ChannelMap();
+  readonly #sessions = new Map<number, CarriedSession>();
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  get(slot: number): CarriedSession | undefined {
+    return this.#sessions.get(slot);
+  }
+
+  find(service: Service, serverId: string): { slot: number; session: CarriedSession } | undefined {
+    for (const [slot, session] of this.#sessions) {
+      if (session.service === service && session.serverId === serverId) return { slot, session };
+    }
+    return undefined;
+  }
+
+  slots(which: (session: CarriedSession) => boolean = () => true): number[] {
+    return [...this.#sessions].filter(([, session]) => which(session)).map(([slot]) => slot);
+  }
+
+  addStream(slot: number, service: Service, serverId: string, uri: string, stream: CarriedStream): void {
+    let session = this.#sessions.get(slot);
+    if (!session) {
+      session = { service, serverId, interleaved: false, streams: new Map() };
+      this.#sessions.set(slot, session);
+    }
+    session.interleaved ||= stream.kind === 'interleaved';
+    session.streams.set(uri, stream);
+  }
+
+  /** Takes a stream off its session and closes its channels; undefined if there is none for that URL. */
+  takeStream(slot: number, uri: string): CarriedStream | undefined {
+    const streams = this.#sessions.get(slot)?.streams;
+    const stream = streams?.get(uri);
+    if (!stream) return undefined;
+    streams?.delete(uri);
+    this.#closeChannels(stream);
+    return stream;
+  }
+
+  delete(slot: number): void {
+    for (const stream of this.#sessions.get(slot)?.streams.values() ?? []) this.#closeChannels(stream);
+    this.#sessions.delete(slot);
+  }
+
+  #closeChannels(stream: CarriedStream): void {
+    if (stream.kind !== 'interleaved') return;
+    for (const channel of stream.channels) this.channels.close(channel, stream.stream);
+  }
+}
+
+export function usesChannelsOf(session: CarriedSession, upstream: Upstream): boolean {
+  return [...session.streams.values()].some((stream) => stream.kind === 'interleaved' && stream.upstream === upstream);
+}
