@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ShowName, Shown } from '../../src/admin/source.js';
+import type { PacketPath } from '../../src/config/types.js';
 import { rtspPort } from './load.js';
 import { ROOT } from './paths.js';
 import { type Core, pinned } from './pinned.js';
@@ -18,7 +19,7 @@ const POLL_MS = 20;
 export interface ApplianceOptions {
   core: Core;
   workers: number;
-  packetPath?: 'auto' | 'offload' | 'gso' | 'mmsg';
+  packetPath?: PacketPath;
   args?: readonly string[];
   /** Of Node itself, such as --cpu-prof: its processes pass them on to their children. */
   nodeArgs?: readonly string[];

@@ -1,3 +1,4 @@
+import type { PacketPath } from '../../src/config/types.js';
 import { Appliance } from './appliance.js';
 import { Crowd, type Farm } from './load.js';
 import type { Bed } from './place.js';
@@ -33,7 +34,7 @@ export const direct: Relay = {
 };
 
 /** The product, told how to move packets. */
-export function penstock(name: string, packetPath: 'auto' | 'mmsg', args: readonly string[] = []): Relay {
+export function penstock(name: string, packetPath: PacketPath, args: readonly string[] = []): Relay {
   return {
     name: `penstock ${name}`,
     async start(bed, farm, streams) {
