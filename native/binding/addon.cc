@@ -32,6 +32,9 @@ Napi::Object Load(Napi::Env env, Napi::Object exports) {
   Export<VaultStats>(exports, "vaultStats");
   Export<VaultStop>(exports, "vaultStop");
   Export<HandOver>(exports, "handOver");
+  Export<OffloadStart>(exports, "offloadStart");
+  Export<OffloadTend>(exports, "offloadTend");
+  Export<OffloadStop>(exports, "offloadStop");
   Export<EngineStart>(exports, "engineStart");
   Export<EngineStop>(exports, "engineStop");
   Export<Probe>(exports, "probe");

@@ -27,6 +27,18 @@ ProcessEngine& State() {
   return *state;
 }
 
+// `offload`: the descriptors of the maps, or a value of layout.tierReason that says why there are none.
+void ReadOffload(const Napi::Value& value, engine::EngineOptions& options) {
+  if (value.IsNumber()) {
+    options.no_offload = static_cast<table::TierReason>(args::Uint32(value, "options.offload", 0, table::kReasonUnavailable));
+    return;
+  }
+  const Napi::Object maps = args::Object(value, "options.offload");
+  options.offload.flows = args::Fd(maps.Get("flowsFd"), "options.offload.flowsFd");
+  options.offload.cells = args::Fd(maps.Get("cellsFd"), "options.offload.cellsFd");
+  options.offload.interfaces = args::Fd(maps.Get("interfacesFd"), "options.offload.interfacesFd");
+}
+
 engine::EngineOptions ReadOptions(const Napi::Value& value) {
   const Napi::Object options = args::Object(value, "options");
   engine::EngineOptions read{};
@@ -37,6 +49,7 @@ engine::EngineOptions ReadOptions(const Napi::Value& value) {
   read.batch_delay_us = static_cast<int>(
       args::Integer(options.Get("batchDelayUs"), "options.batchDelayUs", kAutoBatchDelay, kMaxBatchDelayUs));
   read.pin_threads = args::Bool(options.Get("pinThreads"), "options.pinThreads");
+  ReadOffload(options.Get("offload"), read);
   return read;
 }
 
@@ -52,6 +65,7 @@ Napi::Object ToJs(Napi::Env env, const engine::EngineReport& report) {
   Napi::Object result = Napi::Object::New(env);
   result.Set("gso", report.gso);
   result.Set("gro", report.gro);
+  result.Set("offload", report.offload);
   result.Set("reasons", reasons);
   return result;
 }

@@ -28,6 +28,10 @@ Napi::Value VaultStats(const Napi::CallbackInfo& info);
 Napi::Value VaultStop(const Napi::CallbackInfo& info);
 Napi::Value HandOver(const Napi::CallbackInfo& info);
 
+Napi::Value OffloadStart(const Napi::CallbackInfo& info);  // offload.cc
+Napi::Value OffloadTend(const Napi::CallbackInfo& info);
+Napi::Value OffloadStop(const Napi::CallbackInfo& info);
+
 Napi::Value EngineStart(const Napi::CallbackInfo& info);  // engine.cc
 Napi::Value EngineStop(const Napi::CallbackInfo& info);
 

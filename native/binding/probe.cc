@@ -3,6 +3,7 @@
 #include "binding/functions.h"
 #include "memory/file_limit.h"
 #include "net/machine.h"
+#include "offload/bpf.h"
 
 namespace penstock::binding {
 namespace {
@@ -41,6 +42,7 @@ Napi::Value Probe(const Napi::CallbackInfo& info) {
   result.Set("gso", net::ProbeGso());
   result.Set("gro", net::ProbeGro());
   result.Set("bpf", net::ProbeBpf());
+  result.Set("offload", offload::ProbeOffload());
   result.Set("sealedMemfd", net::ProbeSealedMemfd());
   result.Set("rmemMax", static_cast<double>(net::ReceiveBufferMax().value_or(0)));
   result.Set("fileLimit", FileLimit(env));

@@ -46,6 +46,10 @@ EngineReport Engine::Start() {
                                 " wake descriptors, got " + std::to_string(options_.wake_fds.size()));
   }
   EngineReport report = Probe();
+  if (options_.offload.flows >= 0) {
+    table_ = std::make_unique<offload::FlowTable>(options_.offload, region_.streams());
+    report.offload = true;
+  }
   StartThreads(report);
   if (options_.pin_threads) PinThreads(report);
   if (options_.vault_fd < 0) return report;
@@ -66,7 +70,7 @@ void Engine::StartThreads(EngineReport& report) {
   for (uint32_t i = 0; i < region_.engine_threads(); ++i) {
     threads_.push_back(std::make_unique<EngineThread>(
         region_, EngineThread::Options{i, options_.vault_fd, options_.wake_fds[i], report.gso, report.gro,
-                                       options_.batch_delay_us}));
+                                       options_.batch_delay_us, table_.get(), options_.no_offload}));
   }
   for (const auto& thread : threads_) thread->Start();
 }

@@ -9,6 +9,7 @@
 
 #include "engine/engine_thread.h"
 #include "memory/unique_fd.h"
+#include "offload/flow_table.h"
 #include "table/region.h"
 
 namespace penstock::engine {
@@ -20,11 +21,15 @@ struct EngineOptions {
   bool gro = true;
   int batch_delay_us = kAutoDelay;
   bool pin_threads = false;
+  // What the primary made for tier offload; flows -1 = nothing, and why. They stay the caller's.
+  offload::MapFds offload = {};
+  table::TierReason no_offload = table::kReasonSwitchedOff;
 };
 
 struct EngineReport {
   bool gso = false;
   bool gro = false;
+  bool offload = false;
   std::vector<std::string> reasons;  // why something that was asked for is not there
 };
 
@@ -50,6 +55,7 @@ class Engine {
 
   table::Region& region_;
   const EngineOptions options_;
+  std::unique_ptr<offload::FlowTable> table_;  // before the threads, which use it
   std::vector<std::unique_ptr<EngineThread>> threads_;
   memory::UniqueFd intake_stop_;
   std::thread intake_;

@@ -38,7 +38,7 @@ EngineThread::EngineThread(table::Region& region, const Options& options)
       options_(options),
       counters_(*region.Counters(options.index)),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
-      streams_(region, {options.index, epoll_.get(), options.vault_fd, options.gro}, counters_),
+      streams_(region, {options.index, epoll_.get(), options.vault_fd, options.gro, options.gso, options.table, options.no_offload}, counters_),
       pacer_(options.batch_delay_us),
       receiver_(kBatchMessages, net::kReceiveBuffer),
       sender_(options.gso, counters_) {
@@ -217,13 +217,15 @@ void EngineThread::LookUp(Packet& packet) {
   if (change != Decision::kNone) Announce(change, *packet.leg);
 }
 
-void EngineThread::Announce(Decision::Change change, const Leg& leg) {
+void EngineThread::Announce(Decision::Change change, Leg& leg) {
   if (change == Decision::kLatched) {
     counters_.Add(Counter::latched, 1);
     streams_.Emit(table::kEventLatched, leg);
+    streams_.SourceChanged(leg, now_ms_);
   } else if (change == Decision::kRelearned) {
     counters_.Add(Counter::relearned, 1);
     streams_.Emit(table::kEventRelearned, leg);
+    streams_.SourceChanged(leg, now_ms_);
   }
 }
 
@@ -266,6 +268,10 @@ void EngineThread::Account() {
     }
     if (leg.data() == nullptr) continue;
     leg.AccountReceived(packet);
+    if (leg.kernel().entered && packet.verdict == Verdict::forwarded && packet.kind == rtp::Kind::kRtp) {
+      ++leg.kernel().fallen;
+      counters_.Add(Counter::offload_fallen, 1);
+    }
     if (ShowsLife(packet.verdict)) leg.Touch(now_ms_);
     const bool last_of_leg = i + 1 == used_ || packets_[i + 1].leg != &leg;
     if (last_of_leg) leg.PublishQuality();
@@ -273,6 +279,7 @@ void EngineThread::Account() {
 }
 
 void EngineThread::RunTimers() {
+  streams_.RunPending(now_ms_);
   if (now_ms_ < next_tick_) return;
   next_tick_ = now_ms_ + kTickMs;
   streams_.Tick(now_ms_);

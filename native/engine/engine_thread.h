@@ -32,6 +32,8 @@ class EngineThread {
     bool gso;
     bool gro;
     int batch_delay_us;
+    offload::FlowTable* table;     // null: no offload
+    table::TierReason no_offload;  // why
   };
   // Throws memory::SystemError.
   EngineThread(table::Region& region, const Options& options);
@@ -69,7 +71,7 @@ class EngineThread {
   void LookUp(flow::Packet& packet);
   void DrainWake();
   void TakeInbox();
-  void Announce(flow::Decision::Change change, const flow::Leg& leg);
+  void Announce(flow::Decision::Change change, flow::Leg& leg);
   void ReadClock();
   std::span<flow::Packet> packets() { return {packets_.data(), used_}; }
 

@@ -21,6 +21,7 @@ using flow::StreamPhase;
 
 constexpr int kIdleSleepMs = 250;   // the loop counter shows that the thread lives
 constexpr int kBusySleepMs = 20;    // something waits for its time
+constexpr int kSettlingSleepMs = 2; // a stream waits for a pause between its packets
 constexpr table::Millis kSweepMs = 1000;
 constexpr int kQuarantineFactor = 10;  // a peer that never stops sending cannot hold a pair longer than this
 
@@ -34,6 +35,7 @@ StreamSet::StreamSet(table::Region& region, const Options& options, counters::Co
     : region_(region),
       options_(options),
       counters_(counters),
+      offloader_({options.thread, region.engine_threads(), options.gso, options.table, options.no_offload}, counters),
       slots_((region.streams() + region.engine_threads() - 1) / region.engine_threads()) {
   for (uint32_t worker = 0; worker < region.workers(); ++worker) {
     events_.push_back(region.Events(worker, options.thread));
@@ -78,7 +80,9 @@ bool StreamSet::MakeRoom(Slot& slot, const net::VaultMessage& message) {
   std::erase(closing_, slot->slot);
   std::erase(waiting_, slot->slot);
   for (Leg& leg : slot->legs) {
-    if (leg.open()) ::epoll_ctl(options_.epoll_fd, EPOLL_CTL_DEL, leg.fd(), nullptr);
+    if (!leg.open()) continue;
+    offloader_.Drop(leg);
+    ::epoll_ctl(options_.epoll_fd, EPOLL_CTL_DEL, leg.fd(), nullptr);
   }
   slot.reset();
   counters_.Add(Counter::streams_released, 1);
@@ -104,10 +108,10 @@ void StreamSet::TryAttach(Stream& stream, table::Millis now) {
     BeginClosing(stream, now);
     return;
   }
-  Attach(stream, control);
+  Attach(stream, control, now);
 }
 
-void StreamSet::Attach(Stream& stream, const table::StreamEntry& control) {
+void StreamSet::Attach(Stream& stream, const table::StreamEntry& control, table::Millis now) {
   table::StreamEntry& row = *stream.row;
   const bool restore = memory::Load(row.attached_generation) == stream.generation;
   if (restore) counters_.Add(Counter::streams_restored, 1);
@@ -118,10 +122,21 @@ void StreamSet::Attach(Stream& stream, const table::StreamEntry& control) {
     if (!leg.open() || leg.data() != nullptr) continue;
     leg.Configure(control.legs[i], control.clock_rate);
     leg.Attach(row.data[i], stream.Opposite(i), restore);
+    offloader_.Adopt(leg, !restore);
   }
   memory::StoreRelease(row.attached_generation, stream.generation);
   stream.phase = StreamPhase::kRelaying;
   for (Leg& leg : stream.legs) Watch(leg);
+  Reconsider(stream, now);
+}
+
+void StreamSet::Reconsider(Stream& stream, table::Millis now) {
+  for (Leg& leg : stream.legs) offloader_.Consider(leg, now);
+}
+
+void StreamSet::SourceChanged(Leg& leg, table::Millis now) {
+  offloader_.Consider(leg, now);
+  if (leg.opposite() != nullptr) offloader_.Consider(*leg.opposite(), now);
 }
 
 // A leg that is watched already stays so (EEXIST).
@@ -145,11 +160,11 @@ void StreamSet::Obey(const table::Command& command, table::Millis now) {
   if (command.op == table::kCommandClose) {
     BeginClosing(**slot, now);
   } else if ((*slot)->phase == StreamPhase::kRelaying) {
-    Update(**slot);
+    Update(**slot, now);
   }
 }
 
-void StreamSet::Update(Stream& stream) {
+void StreamSet::Update(Stream& stream, table::Millis now) {
   table::StreamEntry control;
   stream.update_pending = !flow::ReadControl(*stream.row, control);
   if (stream.update_pending) {
@@ -161,11 +176,15 @@ void StreamSet::Update(Stream& stream) {
   for (uint32_t i = 0; i < table::kLegsPerStream; ++i) {
     if (stream.legs[i].open()) stream.legs[i].Configure(control.legs[i], control.clock_rate);
   }
+  Reconsider(stream, now);
 }
 
 void StreamSet::BeginClosing(Stream& stream, table::Millis now) {
   if (stream.phase == StreamPhase::kClosing) return;
+  // The kernel stops first: what comes now is late, and no port is given away while it still relays.
+  offloader_.DropInherited(stream.slot);
   for (Leg& leg : stream.legs) {
+    if (leg.data() != nullptr) offloader_.Withdraw(leg, now);
     if (leg.data() != nullptr) leg.PublishState(table::kLegClosed);
     if (stream.phase == StreamPhase::kUnread) Watch(leg);
   }
@@ -228,6 +247,7 @@ void StreamSet::Tick(table::Millis now) {
 }
 
 int StreamSet::SleepMs() const {
+  if (offloader_.pending()) return kSettlingSleepMs;
   return closing_.empty() && waiting_.empty() && unsent_.empty() ? kIdleSleepMs : kBusySleepMs;
 }
 
@@ -244,7 +264,7 @@ void StreamSet::RetryUnread(table::Millis now) {
     Slot& slot = *Find(number);
     if (slot == nullptr) continue;
     if (slot->phase == StreamPhase::kUnread) TryAttach(*slot, now);
-    if (slot->phase == StreamPhase::kRelaying && slot->update_pending) Update(*slot);
+    if (slot->phase == StreamPhase::kRelaying && slot->update_pending) Update(*slot, now);
   }
 }
 
@@ -257,13 +277,16 @@ void StreamSet::EndQuarantines(table::Millis now) {
   });
 }
 
-// A worker may die between marking its row and saying so.
+// A worker may die between marking its row and saying so; and what the kernel relayed is counted.
 void StreamSet::Sweep(table::Millis now) {
   next_sweep_ = now + kSweepMs;
+  offloader_.BeginReview();
   for (Slot& slot : slots_) {
     if (slot == nullptr || slot->phase != StreamPhase::kRelaying) continue;
     const bool being_written = (memory::LoadAcquire(slot->row->sequence) & 1) != 0;
     if (!being_written && !IsOpen(*slot->row, slot->generation)) BeginClosing(*slot, now);
+    if (slot->phase != StreamPhase::kRelaying) continue;
+    for (Leg& leg : slot->legs) offloader_.Review(leg, now);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "counters/counters.h"
+#include "engine/offloader.h"
 #include "flow/stream.h"
 #include "net/fd_passing.h"
 #include "table/region.h"
@@ -20,6 +21,9 @@ class StreamSet {
     int epoll_fd;  // legs are watched here, with the Leg as data
     int vault_fd;  // releases go here; -1 = nobody is told
     bool gro;
+    bool gso;
+    offload::FlowTable* table;     // null: no offload
+    table::TierReason no_offload;  // why
   };
   StreamSet(table::Region& region, const Options& options, counters::CounterBlock& counters);
   ~StreamSet();
@@ -31,6 +35,9 @@ class StreamSet {
   void Tick(table::Millis now);
   // How long a thread without packets may sleep.
   int SleepMs() const;
+  // A leg learned its source: flows from it and to it change. Then what waits for a pause may enter.
+  void SourceChanged(flow::Leg& leg, table::Millis now);
+  void RunPending(table::Millis now) { offloader_.RunPending(now); }
 
   void Emit(table::EventKind kind, const flow::Leg& leg);
 
@@ -41,8 +48,9 @@ class StreamSet {
   bool MakeRoom(Slot& slot, const net::VaultMessage& message);
   void TakeSockets(flow::Stream& stream, net::PassedMessage& message);
   void TryAttach(flow::Stream& stream, table::Millis now);
-  void Attach(flow::Stream& stream, const table::StreamEntry& control);
-  void Update(flow::Stream& stream);
+  void Attach(flow::Stream& stream, const table::StreamEntry& control, table::Millis now);
+  void Reconsider(flow::Stream& stream, table::Millis now);
+  void Update(flow::Stream& stream, table::Millis now);
   void Watch(flow::Leg& leg);
   void BeginClosing(flow::Stream& stream, table::Millis now);
   bool QuarantineOver(const flow::Stream& stream, table::Millis now) const;
@@ -58,6 +66,7 @@ class StreamSet {
   table::Region& region_;
   const Options options_;
   counters::CounterBlock& counters_;
+  Offloader offloader_;
   std::vector<table::EventRing> events_;  // by worker
   std::vector<Slot> slots_;               // by stream / engine threads
   std::vector<uint32_t> waiting_;         // slots whose row is to be read again

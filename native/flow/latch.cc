@@ -44,6 +44,13 @@ Decision Latch::Judge(const Arrival& packet) {
   return Accept(Decision::kOldSourceBack);
 }
 
+bool Latch::OldSourceHeard() {
+  const bool relearning = state_ == table::kLegRelearning;
+  evidence_ = 0;
+  if (relearning) state_ = table::kLegLatched;
+  return relearning;
+}
+
 Decision Latch::JudgeWaiting(const Arrival& packet) {
   Verdict refusal = Verdict::not_latched_source;
   if (!MayLatch(packet, refusal)) return Refuse(refusal);

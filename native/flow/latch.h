@@ -47,6 +47,8 @@ class Latch {
   void Restore(const table::Endpoint& remote);
 
   Decision Judge(const Arrival& packet);
+  // The latched source was heard by other ways than Judge. True where that ended a relearning.
+  bool OldSourceHeard();
 
   table::LegState state() const { return state_; }
   const table::Endpoint& remote() const { return remote_; }  // where to send to; see CanSendTo

@@ -51,6 +51,7 @@ void Leg::TakeSocket(Stream& stream, uint32_t index, memory::UniqueFd fd) {
 
 void Leg::Configure(const table::LegControl& control, uint32_t clock_rate) {
   clock_rate_ = clock_rate;
+  local_ = control.local;
   rewrite_ = control.rewrite;
   expects_media_ = (control.flags & table::kLegExpectsMedia) != 0;
   latch_.Update(RulesOf(control, rtcp()));
@@ -82,6 +83,7 @@ Decision::Change Leg::Judge(Packet& packet) {
     arrival.sequence = rtp::Load16(&packet.bytes[2]);
     arrival.ssrc = rtp::Load32(&packet.bytes[8]);
   }
+  HearKernel(packet);
   const Decision decision = latch_.Judge(arrival);
   if (decision.change == Decision::kLatched || decision.change == Decision::kRelearned) {
     probation_.Reset();
@@ -91,6 +93,15 @@ Decision::Change Leg::Judge(Packet& packet) {
   }
   packet.verdict = decision.accepted ? JudgeContent(packet, arrival) : decision.refusal;
   return decision.change;
+}
+
+// The latched source may be alive without a packet of it coming here: a candidate must know.
+void Leg::HearKernel(const Packet& packet) {
+  if (!kernel_.entered || SameEndpoint(*packet.source, latch_.remote())) return;
+  const uint64_t packets = Load(kernel_.cell->packets);
+  if (packets == kernel_.judged) return;
+  kernel_.judged = packets;
+  if (latch_.OldSourceHeard()) PublishState(latch_.state());
 }
 
 bool Leg::Tolerates(const Packet& packet) const {
@@ -114,6 +125,7 @@ void Leg::Measure(const Packet& packet, int64_t now_us) {
 }
 
 void Leg::MeasureRtp(const Packet& packet, int64_t now_us) {
+  if (kernel_.entered) return;  // a few of many would look like loss
   const uint8_t* header = packet.bytes.data();
   quality_.OnPacket(rtp::Load32(header + 8), rtp::Load16(header + 2), rtp::Load32(header + 4), clock_rate_ != 0,
                     rtp::Quality::Arrival(now_us, clock_rate_));
@@ -165,6 +177,38 @@ void Leg::PublishQuality() {
 }
 
 void Leg::PublishState(table::LegState state) { memory::StoreRelease(data_->state, static_cast<uint32_t>(state)); }
+
+void Leg::PublishTier(table::Tier tier, table::TierReason reason) {
+  if (data_ == nullptr) return;
+  Store(data_->tier, tier);
+  Store(data_->tier_reason, reason);
+}
+
+void Leg::BeginKernelFlow() {
+  kernel_.entered = true;
+  kernel_.settled = false;
+  kernel_.judged = Load(kernel_.cell->packets);
+  quality_ = rtp::Quality();
+  measured_ = true;
+  PublishQuality();
+}
+
+KernelCount Leg::AccountKernel(table::Millis now) {
+  const uint64_t packets = Load(kernel_.cell->packets);
+  const uint64_t bytes = Load(kernel_.cell->bytes);
+  const uint64_t new_packets = packets - Load(data_->kernel_packets);
+  const uint64_t new_bytes = bytes - Load(data_->kernel_bytes);
+  if (new_packets == 0) return {0, 0};
+  Store(data_->kernel_packets, packets);
+  Store(data_->kernel_bytes, bytes);
+  Add(data_->rx_packets, new_packets);
+  Add(data_->rx_bytes, new_bytes);
+  table::LegData& out = *opposite_->data_;
+  Add(out.tx_packets, new_packets);
+  Add(out.tx_bytes, new_bytes);
+  Touch(now);
+  return {new_packets, new_bytes};
+}
 
 // `waiting` while the remote is half written: a successor believes only what a learned state vouches for.
 void Leg::PublishSource(bool learned) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 
+#include "flow/kernel_flow.h"
 #include "flow/latch.h"
 #include "memory/unique_fd.h"
 #include "net/udp_sender.h"
@@ -33,9 +34,14 @@ class Leg {
   uint32_t index() const { return index_; }
   Leg* opposite() const { return opposite_; }
   const table::Endpoint& remote() const { return latch_.remote(); }
+  const table::Endpoint& local() const { return local_; }
+  table::LegState state() const { return latch_.state(); }
+  bool expects_media() const { return expects_media_; }
+  bool rtcp() const { return (index_ & 1) != 0; }
   net::SendTarget& target() { return target_; }
   const table::Rewrite& rewrite() const { return rewrite_; }
   table::LegData* data() const { return data_; }
+  KernelFlow& kernel() { return kernel_; }
 
   // The socket, before anything is known of the row.
   void TakeSocket(Stream& stream, uint32_t index, memory::UniqueFd fd);
@@ -55,13 +61,19 @@ class Leg {
   void Touch(table::Millis now);  // something acceptable came
   void PublishQuality();
   void PublishState(table::LegState state);
+  void PublishTier(table::Tier tier, table::TierReason reason);
+
+  // The kernel takes the media over: nobody here sees its sequence numbers from now on.
+  void BeginKernelFlow();
+  // Adds what the kernel relayed since the last call, and gives it.
+  KernelCount AccountKernel(table::Millis now);
 
   // Packets lost in the socket since the last call, from the kernel's running total; absent = none ever.
   uint32_t Overflowed(std::optional<uint32_t> total);
 
  private:
-  bool rtcp() const { return (index_ & 1) != 0; }
   bool Tolerates(const Packet& packet) const;
+  void HearKernel(const Packet& packet);
   counters::Verdict JudgeContent(const Packet& packet, const Arrival& arrival);
   void MeasureRtp(const Packet& packet, int64_t now_us);
   void MeasureRtcp(const Packet& packet, int64_t now_us);
@@ -73,6 +85,7 @@ class Leg {
   int family_ = 0;
   memory::UniqueFd fd_;
   Leg* opposite_ = nullptr;
+  table::Endpoint local_{};
   table::LegData* data_ = nullptr;
   bool expects_media_ = false;
   bool measured_ = false;
@@ -85,6 +98,7 @@ class Leg {
   rtp::Quality quality_;
   rtp::RoundTrip round_trip_;
   net::SendTarget target_;
+  KernelFlow kernel_;
 };
 
 }  // namespace penstock::flow

@@ -14,7 +14,7 @@
 namespace penstock::table {
 
 inline constexpr uint64_t kRegionMagic = 0x6b636f74736e6570;  // "penstock"
-inline constexpr uint32_t kLayoutVersion = 1;
+inline constexpr uint32_t kLayoutVersion = 2;
 
 inline constexpr uint32_t kMaxWorkers = 64;
 inline constexpr uint32_t kMaxEngineThreads = 16;
@@ -127,6 +127,26 @@ enum SessionFlags : uint32_t { kSessionPlaying = 1, kSessionRecording = 2, kSess
 // ---------------------------------------------------------------- streams
 enum LegIndex : uint32_t { kClientRtp = 0, kClientRtcp = 1, kServerRtp = 2, kServerRtcp = 3 };
 enum Latching : uint8_t { kLatchOff = 0, kLatchSameIp = 1, kLatchAny = 2 };
+// How packets that come to a leg are moved, best last, and why not better.
+enum Tier : uint32_t { kTierNone = 0, kTierMmsg = 1, kTierGso = 2, kTierOffload = 3 };
+enum TierReason : uint32_t {
+  kReasonNone = 0,
+  kReasonSwitchedOff = 1,   // --packet-path
+  kReasonUnavailable = 2,   // the machine does not allow offload
+  kReasonReports = 3,       // RTCP is read here
+  kReasonNoMedia = 4,       // no media is expected from this side
+  kReasonWaiting = 5,       // the source is not known yet
+  kReasonNoRemote = 6,      // nor where to send to
+  kReasonRewriting = 7,     // headers are changed on the way
+  kReasonFamilies = 8,      // IPv4 on one side, IPv6 on the other
+  kReasonLoopback = 9,      // a peer on this very machine
+  kReasonRoute = 10,        // no route, or not to a single host
+  kReasonInterface = 11,    // an interface without Ethernet, or that the kernel would not attach to
+  kReasonAttaching = 12,    // the interface is being attached to
+  kReasonUnfit = 13,        // fragments, packets larger than the MTU and the like keep coming
+  kReasonRefused = 14,      // the kernel did not take the flow
+  kReasonSettling = 15,     // waits for a pause between packets, so that none is overtaken
+};
 enum LegState : uint32_t { kLegUnused = 0, kLegWaiting = 1, kLegLatched = 2, kLegRelearning = 3, kLegClosed = 4 };
 enum StreamTransport : uint8_t { kTransportUdp = 0, kTransportInterleaved = 1, kTransportOpaque = 2 };
 
@@ -178,8 +198,13 @@ struct alignas(8) LegData {  // writer: the engine thread of the stream
   uint32_t received;
   uint32_t jitter_x16;     // timestamp units, times 16, as in RFC 3550 A.8
   uint32_t round_trip_us;  // 0 = not known
+  uint32_t tier;           // Tier of what arrives here
+  uint32_t tier_reason;    // TierReason
+  // Of the kernel's counters of this leg, what the counts above hold already.
+  uint64_t kernel_packets;
+  uint64_t kernel_bytes;
 };
-static_assert(sizeof(LegData) == 112 + 0);
+static_assert(sizeof(LegData) == 136);
 
 struct alignas(64) StreamEntry {
   // -- control half; writer: the owner worker

@@ -5,7 +5,7 @@ import { PenstockError } from '../errors.js';
 import type { Layout } from './layout.js';
 
 /** The layout that this TypeScript was written for; native/table/region_layout.h has the same number. */
-const LAYOUT_VERSION = 1;
+const LAYOUT_VERSION = 2;
 
 /** Names another file to load instead of those below. */
 const OVERRIDE = 'PENSTOCK_ADDON';
@@ -42,11 +42,28 @@ export interface EngineOptions {
   /** 0…2000, or -1 for `auto`. */
   batchDelayUs: number;
   pinThreads: boolean;
+  /** The maps of tier offload, which stay the caller's, or a value of `layout.tierReason` that says why there are none. */
+  offload: OffloadMaps | number;
+}
+
+/** Descriptors of the kernel's tables of tier offload. */
+export interface OffloadMaps {
+  flowsFd: number;
+  cellsFd: number;
+  interfacesFd: number;
+}
+
+export interface InterfaceNews {
+  kind: 'attached' | 'lost' | 'refused';
+  interface: string;
+  /** Of a refusal, else empty. */
+  reason: string;
 }
 
 export interface EngineReport {
   gso: boolean;
   gro: boolean;
+  offload: boolean;
   /** Why something that was asked for is not in use. */
   reasons: string[];
 }
@@ -66,6 +83,8 @@ export interface ProbeReport {
   gso: string;
   gro: string;
   bpf: string;
+  /** Tier offload: the real program was loaded, and the kernel has tcx. */
+  offload: string;
   sealedMemfd: string;
   /** net.core.rmem_max in bytes; 0 where the kernel hides it (in a network namespace of its own). */
   rmemMax: number;
@@ -128,6 +147,16 @@ export interface NativeBinding {
    * descriptor per bit, lowest first. They are closed on success; after an exception the caller still owns them.
    */
   handOver(vaultFd: number, stream: number, generation: number, legs: number, fds: readonly number[]): void;
+
+  /**
+   * Primary: loads the relaying BPF program; needs mapRegion before it. The descriptors stay the addon's. Throws with
+   * the reason where kernel or rights do not allow it. The kernel relays as long as this process lives.
+   */
+  offloadStart(): OffloadMaps;
+  /** Attaches to interfaces that the engine asked for and notes those that are gone; a few times a second. */
+  offloadTend(): InterfaceNews[];
+  /** Detaches everything. Does nothing where it was not started. */
+  offloadStop(): void;
 
   /** Engine process: needs mapRegion before it. Probes what is asked for, starts the threads. */
   engineStart(options: EngineOptions): EngineReport;

@@ -137,6 +137,10 @@ export interface Layout {
     | 'received'
     | 'jitterX16'
     | 'roundTripUs'
+    | 'tier'
+    | 'tierReason'
+    | 'kernelPackets'
+    | 'kernelBytes'
   >;
   readonly endpoint: Offsets<'address' | 'port' | 'family' | 'scope'>;
   readonly rewrite: Offsets<'flags' | 'ssrcFrom' | 'ssrcTo' | 'timestampDelta' | 'sequenceDelta' | 'payloadType'>;
@@ -165,6 +169,28 @@ export interface Layout {
     relearning: number;
     closed: number;
   }>;
+  readonly tier: Readonly<Record<'none' | 'mmsg' | 'gso' | 'offload', number>>;
+  readonly tierReason: Readonly<
+    Record<
+      | 'none'
+      | 'switchedOff'
+      | 'unavailable'
+      | 'reports'
+      | 'noMedia'
+      | 'waiting'
+      | 'noRemote'
+      | 'rewriting'
+      | 'families'
+      | 'loopback'
+      | 'route'
+      | 'interface'
+      | 'attaching'
+      | 'unfit'
+      | 'refused'
+      | 'settling',
+      number
+    >
+  >;
   readonly streamTransport: Readonly<{ udp: number; interleaved: number; opaque: number }>;
   readonly legFlags: Readonly<{ expectsMedia: number }>;
   readonly rewriteFlags: Readonly<{ ssrc: number; sequence: number; timestamp: number; payloadType: number }>;

@@ -23,9 +23,13 @@ function run(config: Config): void {
     gro: fast,
     batchDelayUs: config.batchDelayUs,
     pinThreads: config.pinThreads,
+    offload: inherited.offload,
   });
   for (const reason of report.reasons) log.warn({ reason }, 'a fast path is not available');
-  log.info({ gso: report.gso, gro: report.gro, threads: inherited.wakeFds.length }, 'engine started');
+  log.info(
+    { offload: report.offload, gso: report.gso, gro: report.gro, threads: inherited.wakeFds.length },
+    'engine started',
+  );
   slot.setState('ready');
   setInterval(() => slot.beat(), HEARTBEAT_MS);
   sendToPrimary({ type: 'ready' });

@@ -1,4 +1,5 @@
 import type { Config } from '../config/types.js';
+import type { OffloadMaps } from '../engine/binding.js';
 import type { RecentNews } from '../router/persistence.js';
 
 /**
@@ -50,6 +51,8 @@ export interface EngineInheritance {
   regionFd: number;
   vaultFd: number;
   wakeFds: number[];
+  /** Tables of tier offload, or a value of `layout.tierReason`. */
+  offload: OffloadMaps | number;
 }
 
 /** The first descriptor that is inherited: 0–2 are the standard ones, 3 is Node's IPC channel. */

@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { type AdminServer, startAdminServer } from '../admin/server.js';
 import type { Config, ServiceConfig } from '../config/types.js';
@@ -12,6 +13,7 @@ import { ApplianceReport } from './appliance-report.js';
 import { startEngine } from './engine-process.js';
 import type { ToPrimary } from './ipc.js';
 import { formatAddress, type OpenListener, openListeners } from './listeners.js';
+import { Offload } from './offload.js';
 import { ServiceHealth } from './service-health.js';
 import { Supervisor } from './supervisor.js';
 import { Watchdog } from './watchdog.js';
@@ -54,6 +56,7 @@ class Primary {
   readonly #listeners: OpenListener[];
   readonly #workers: WorkerProcesses;
   readonly #engine: Supervisor;
+  readonly #offload: Offload;
   readonly #health: ServiceHealth;
   readonly #report: ApplianceReport;
   readonly #watchdog: Watchdog;
@@ -93,7 +96,8 @@ class Primary {
     this.#listeners = openListeners(this.#binding, config);
     this.#health = new ServiceHealth(services, rows, this.#log);
     this.#workers = this.#createWorkers();
-    this.#engine = new Supervisor(() => startEngine(this.#binding, config, this.#regionFd, this.#wakeFds), {
+    this.#offload = new Offload(this.#binding, config.packetPath, this.#log);
+    this.#engine = new Supervisor(() => this.#startEngine(), {
       onStart: (child) => child.on('message', (message) => this.#fromEngine(message as ToPrimary)),
       onDeath: (description, pauseMs) => this.#log.error({ pauseMs }, `engine: ${description}; starting another`),
     });
@@ -137,6 +141,7 @@ class Primary {
     await this.#health.stop();
     await this.#workers.stop(FINISH_GRACE_MS);
     await this.#stopEngine();
+    this.#offload.stop();
     await this.#report.close();
     await this.#admin?.close();
     this.#binding.vaultStop();
@@ -160,6 +165,10 @@ class Primary {
       onServiceFailed: (service, reason) => this.#health.failed(service, reason),
       onServiceWorked: (service) => this.#health.worked(service),
     });
+  }
+
+  #startEngine(): ChildProcess {
+    return startEngine(this.#binding, this.#config, this.#regionFd, this.#wakeFds, this.#offload.given);
   }
 
   #fromEngine(message: ToPrimary): void {

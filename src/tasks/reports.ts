@@ -18,6 +18,10 @@ export interface SessionReport {
   state: 'ready' | 'playing' | 'recording';
   transport: 'udp' | 'interleaved' | 'opaque' | 'none';
   streams: number;
+  /** How the expected media is moved: the tier of all its streams, or `mixed`; absent while there is none. */
+  tier?: TierName | 'mixed';
+  /** Why no better tier: the reason of the first stream that has one. */
+  tierReason?: string;
   ageSec: number;
   /** Since the last RTSP message or media of this side; absent = never heard. */
   clientIdleSec?: number;
@@ -25,6 +29,9 @@ export interface SessionReport {
   toClient: TrafficReport;
   toServer: TrafficReport;
 }
+
+/** How packets that arrive are moved. */
+export type TierName = 'mmsg' | 'gso' | 'offload';
 
 /** A UDP port of a stream. */
 export interface MediaListenerReport {
@@ -46,9 +53,13 @@ export interface MediaListenerReport {
   tx: TrafficReport;
   refused: number;
   punches: number;
-  /** RFC 3550 A.3 of what arrives here; never negative. */
-  lost: number;
-  /** RFC 3550 A.8; absent where the clock rate is not known. */
+  /** Of what arrives here; absent before the engine has the stream. */
+  tier?: TierName;
+  /** Why no better one. */
+  tierReason?: string;
+  /** RFC 3550 A.3 of what arrives here; never negative. Absent with tier offload: the kernel counts no sequence numbers. */
+  lost?: number;
+  /** RFC 3550 A.8; absent where the clock rate is not known, and with tier offload. */
   jitterMs?: number;
   /** From RTCP; absent = not known. */
   roundTripMs?: number;

@@ -1,9 +1,10 @@
 /** Reads whole tables into reports. Long for large tables, so it runs on a thread of the task pool. */
 import type { Endpoint } from '../engine/endpoint.js';
+import type { Layout } from '../engine/layout.js';
 import type { SharedRegion } from '../engine/shared-region.js';
 import { type LegView, SessionRows, type SessionView, type StreamView } from '../session/session-rows.js';
 import { MEDIA_KINDS } from '../session/session-table.js';
-import type { MediaListenerReport, SessionReport, TrafficReport } from './reports.js';
+import type { MediaListenerReport, SessionReport, TierName, TrafficReport } from './reports.js';
 
 /** What the numbers in the region stand for. */
 export interface Names {
@@ -73,6 +74,7 @@ function sessionReport(
     state: stateOf(parts),
     transport: transportOf(region, streams),
     streams: streams.length,
+    ...sessionTier(region, streams),
     ageSec: secondsSince(oldest.openedMs, nowMs) ?? 0,
     ...idle(
       'clientIdleSec',
@@ -136,11 +138,61 @@ function listenerReport(region: SharedRegion, stream: StreamView, leg: LegView, 
     tx: { packets: leg.txPackets, bytes: leg.txBytes },
     refused: leg.refused,
     punches: leg.punches,
-    lost: Math.max(0, leg.expected - leg.received),
-    ...(stream.clockRate === 0 ? {} : { jitterMs: (leg.jitterX16 / 16 / stream.clockRate) * 1000 }),
+    ...tierOf(region, leg),
+    ...quality(region, stream, leg),
     ...(leg.roundTripUs === 0 ? {} : { roundTripMs: leg.roundTripUs / 1000 }),
   };
 }
+
+/** The kernel counts packets, not their sequence numbers. */
+function quality(
+  region: SharedRegion,
+  { clockRate }: StreamView,
+  leg: LegView,
+): Pick<MediaListenerReport, 'lost' | 'jitterMs'> {
+  if (leg.tier === region.layout.tier.offload) return {};
+  const lost = Math.max(0, leg.expected - leg.received);
+  return clockRate === 0 ? { lost } : { lost, jitterMs: (leg.jitterX16 / 16 / clockRate) * 1000 };
+}
+
+function tierOf(region: SharedRegion, leg: LegView): { tier?: TierName; tierReason?: string } {
+  const { tier, tierReason } = region.layout;
+  const name = nameOf(tier, leg.tier);
+  if (name === undefined || name === 'none') return {};
+  const reason = nameOf(tierReason, leg.tierReason);
+  return reason === undefined || reason === 'none' ? { tier: name } : { tier: name, tierReason: TIER_REASONS[reason] };
+}
+
+/** Of the legs that media is expected on; the others never leave user space. */
+function sessionTier(region: SharedRegion, streams: readonly StreamView[]): Pick<SessionReport, 'tier' | 'tierReason'> {
+  const { clientRtp, serverRtp } = region.layout.legIndex;
+  const { expectsMedia } = region.layout.legFlags;
+  const legs = legsOf(streams, clientRtp, serverRtp).filter((leg) => (leg.flags & expectsMedia) !== 0);
+  const tiers = legs.map((leg) => tierOf(region, leg)).filter(({ tier }) => tier !== undefined);
+  const [first] = tiers;
+  if (first?.tier === undefined) return {};
+  const tier = tiers.every((other) => other.tier === first.tier) ? first.tier : 'mixed';
+  const tierReason = tiers.find((other) => other.tierReason !== undefined)?.tierReason;
+  return tierReason === undefined ? { tier } : { tier, tierReason };
+}
+
+const TIER_REASONS: Record<Exclude<keyof Layout['tierReason'], 'none'>, string> = {
+  switchedOff: 'switched off',
+  unavailable: 'not available here',
+  reports: 'reports are read',
+  noMedia: 'no media expected',
+  waiting: 'source not known yet',
+  noRemote: 'no remote yet',
+  rewriting: 'headers are rewritten',
+  families: 'IPv4 to IPv6',
+  loopback: 'peer on this machine',
+  route: 'no route to a host',
+  interface: 'interface not usable',
+  attaching: 'attaching to the interface',
+  unfit: 'packets too large or in fragments',
+  refused: 'refused by the kernel',
+  settling: 'waits for a pause',
+};
 
 function nameOf<K extends string>(values: Readonly<Record<K, number>>, value: number): K | undefined {
   return (Object.keys(values) as K[]).find((name) => values[name] === value);

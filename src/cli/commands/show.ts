@@ -40,6 +40,7 @@ const COLUMNS: Columns = {
     column('STATE', (row) => row.state),
     column('TRANSPORT', (row) => row.transport),
     column('STREAMS', (row) => row.streams),
+    column('TIER', (row) => tier(row)),
     column('AGE', (row) => formatSeconds(row.ageSec)),
     column('CLIENT IDLE', (row) => idle(row.clientIdleSec)),
     column('SERVER IDLE', (row) => idle(row.serverIdleSec)),
@@ -77,12 +78,13 @@ const COLUMNS: Columns = {
     ),
     column(
       'LOST',
-      media((row) => row.lost),
+      media((row) => row.lost ?? '-'),
     ),
     column(
       'JITTER',
       media((row) => (row.jitterMs === undefined ? '-' : `${row.jitterMs.toFixed(1)} ms`)),
     ),
+    column('TIER', media(tier)),
   ],
   process: [
     column('NAME', (row) => row.name),
@@ -123,6 +125,12 @@ function formatRows<K extends ShowName>(what: K, rows: unknown): string {
 
 function media(value: (row: Extract<ListenerReport, { kind: 'media' }>) => string | number) {
   return (row: ListenerReport): string | number => (row.kind === 'media' ? value(row) : '');
+}
+
+/** The tier, and why it is no better one. */
+function tier({ tier, tierReason }: { tier?: string; tierReason?: string }): string {
+  if (tier === undefined) return '-';
+  return tierReason === undefined ? tier : `${tier} (${tierReason})`;
 }
 
 function idle(seconds: number | undefined): string {

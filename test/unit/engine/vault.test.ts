@@ -112,7 +112,7 @@ describe('the vault', () => {
     const script = `
       const addon = require(process.argv[1]);
       addon.mapRegion(4);
-      addon.engineStart({ vaultFd: 5, wakeFds: [6], gso: false, gro: false, batchDelayUs: 0, pinThreads: false });
+      addon.engineStart({ vaultFd: 5, wakeFds: [6], gso: false, gro: false, batchDelayUs: 0, pinThreads: false, offload: 1 });
       setInterval(() => {}, 1000);`;
     const args = ['--input-type=commonjs', '-e', script, addonFile()];
     const stdio = ['ignore', 'inherit', 'inherit', 'ignore', region, theirs, wake] as const;
