@@ -14,7 +14,9 @@ namespace {
 constexpr int kIpProtocolOffset = 14 + 9;  // behind the Ethernet header
 constexpr int kNext = -1;                  // TCX_NEXT
 constexpr int kDrop = 2;                   // TCX_DROP
-constexpr uint32_t kTcxIngress = 46;       // BPF_TCX_INGRESS, newer than the headers of some distributions
+// Newer than the headers of some distributions.
+constexpr uint32_t kTcxIngress = 46;  // BPF_TCX_INGRESS
+constexpr uint32_t kBefore = 1 << 3;  // BPF_F_BEFORE: ahead of any program of the product
 
 int Bpf(int command, bpf_attr& attributes, const char* what) {
   const long result = ::syscall(SYS_bpf, command, &attributes, sizeof(attributes));
@@ -59,6 +61,7 @@ void DropMedia(const std::string& device) {
   link.link_create.prog_fd = static_cast<uint32_t>(LoadProgram());
   link.link_create.target_ifindex = ::if_nametoindex(device.c_str());
   link.link_create.attach_type = kTcxIngress;
+  link.link_create.flags = kBefore;
   Bpf(BPF_LINK_CREATE, link, "attaching to the device");
 }
 
