@@ -85,7 +85,7 @@ INLINE __u32 Fresh(__u32 number) {
 INLINE int IsAllMedia(const struct __sk_buff *skb, __u32 at, __u32 bytes) {
   const __u32 segment = skb->gso_size;
   if (segment == 0) return IsMedia(skb, at, bytes);
-  for (__u32 i = 0; i < kMostSegments; ++i) {
+  for (__u32 i = 0; i <= kMostSegments; ++i) {
     const __u32 most = Fresh(segment);
     const __u32 begin = Fresh(i * most);
     if (begin >= bytes) return 1;
