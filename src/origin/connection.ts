@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { type ConnectionHandler, RtspConnection } from '../rtsp/connection.js';
 import type { RtspMessage, RtspRequest } from '../rtsp/message.js';
+import { StreamTransport } from '../rtsp/stream-transport.js';
 import { Channels } from './interleaved-path.js';
 import type { MediaPath, MediaReceiver } from './media-path.js';
 import { answer } from './methods.js';
@@ -25,7 +26,7 @@ export class OriginConnection implements ConnectionHandler {
 
   constructor(socket: Socket, origin: OriginState) {
     this.#origin = origin;
-    this.#rtsp = new RtspConnection(socket, this);
+    this.#rtsp = new RtspConnection(new StreamTransport(socket), this);
     this.#channels = new Channels(this.#rtsp, origin.counters);
   }
 

@@ -1,8 +1,10 @@
-import type { Socket } from 'node:net';
 import { PenstockError } from '../errors.js';
 import type { RtspMessage } from './message.js';
 import { RtspParser } from './parser.js';
 import { serialize } from './serializer.js';
+import type { PeerAddress, Transport } from './transport.js';
+
+export type { PeerAddress } from './transport.js';
 
 /** A peer that has begun a message must finish it within this time. */
 export const MESSAGE_DEADLINE_MS = 10_000;
@@ -11,14 +13,8 @@ export const MAX_FRAME_BACKLOG = 1 << 20;
 /** Bytes of messages that may wait before the peer counts as gone: it asks and never reads. */
 export const MAX_MESSAGE_BACKLOG = 4 << 20;
 
-const KEEPALIVE_PROBE_MS = 30_000;
 /** After our FIN the peer has this long to take what is left and to send its own. */
 const LINGER_MS = 5_000;
-
-export interface PeerAddress {
-  ip: string;
-  port: number;
-}
 
 export interface ConnectionHandler {
   onMessage(message: RtspMessage): void;
@@ -42,43 +38,40 @@ export class RtspConnection {
   framesDropped = 0;
   bytesRead = 0;
 
-  readonly #socket: Socket;
+  #transport: Transport;
   readonly #handler: ConnectionHandler;
   readonly #parser: RtspParser;
-  #corked = false;
+  #reading = false;
   #ended = false;
-  #closed = false;
   #linger: NodeJS.Timeout | undefined;
   #error: Error | undefined;
   #partialSince = 0;
   #completedThen = 0;
 
-  constructor(socket: Socket, handler: ConnectionHandler) {
-    this.#socket = socket;
+  constructor(transport: Transport, handler: ConnectionHandler) {
+    this.#transport = transport;
     this.#handler = handler;
     this.#parser = new RtspParser({
       // A chunk may hold more after the message that made its handler end the connection.
       onMessage: (message) => (this.over ? undefined : handler.onMessage(message)),
       onFrame: (channel, frame) => (this.over ? undefined : handler.onFrame(channel, frame)),
     });
-    this.remote = { ip: canonicalIp(socket.remoteAddress), port: socket.remotePort ?? 0 };
-    this.local = { ip: canonicalIp(socket.localAddress), port: socket.localPort ?? 0 };
-    socket.setNoDelay(true);
-    socket.setKeepAlive(true, KEEPALIVE_PROBE_MS);
-    socket.on('data', (chunk: Buffer) => this.#read(chunk));
-    socket.on('end', () => handler.onEnd());
-    socket.on('error', (error) => {
-      this.#error ??= error;
-    });
-    socket.on('close', () => {
-      this.#closed = true;
-      clearTimeout(this.#linger);
-      handler.onClose(this.#error);
-    });
+    this.remote = transport.remote;
+    this.local = transport.local;
+    this.#open(transport);
+  }
+
+  get transport(): Transport {
+    return this.#transport;
+  }
+
+  /** No message or frame is half read: the next byte of the transport is the first of one. */
+  get betweenMessages(): boolean {
+    return !this.#reading && !this.#parser.midMessage && !this.#error;
   }
 
   get closed(): boolean {
-    return this.#closed || this.#socket.destroyed;
+    return this.#transport.closed;
   }
 
   /** Ended by us, or closed: nothing can be sent, and nothing that comes is looked at. */
@@ -86,45 +79,56 @@ export class RtspConnection {
     return this.#ended || this.closed;
   }
 
+  /** Goes on over another transport, at the byte where the former one stopped: see `betweenMessages`. */
+  moveTo(transport: Transport): void {
+    this.#transport = transport;
+    this.#open(transport);
+  }
+
   send(message: RtspMessage): void {
     if (this.over) return;
-    this.#write(serialize(message));
-    if (this.#socket.writableLength > MAX_MESSAGE_BACKLOG) this.destroy(new Error('peer does not read'));
+    this.#transport.write(serialize(message));
+    this.#checkBacklog();
+  }
+
+  /** The message that came last is dealt with, by an answer or without one. */
+  done(answer?: RtspMessage): void {
+    if (this.over) return;
+    this.#transport.done(answer && serialize(answer));
+    this.#checkBacklog();
   }
 
   /** Sends one whole frame, or drops it whole and counts it when the peer reads too slowly. */
   sendFrame(channel: number, frame: Buffer): boolean {
     if (this.over) return false;
-    if (this.#socket.writableLength > MAX_FRAME_BACKLOG) {
+    if (this.#transport.backlog > MAX_FRAME_BACKLOG) {
       this.framesDropped++;
       return false;
     }
     frame[1] = channel;
-    this.#write(frame);
+    this.#transport.write(frame);
     return true;
   }
 
   pause(): void {
-    this.#socket.pause();
+    this.#transport.pause();
   }
 
   resume(): void {
-    this.#socket.resume();
+    this.#transport.resume();
   }
 
   /** Sends what waits, then FIN. What the peer still sends is not looked at. */
   end(): void {
     if (this.over) return;
     this.#ended = true;
-    // A paused socket would never see the peer's FIN.
-    this.#socket.resume();
-    this.#socket.end();
-    this.#linger = setTimeout(() => this.#socket.destroy(), LINGER_MS).unref();
+    this.#transport.end();
+    this.#linger = setTimeout(() => this.#transport.destroy(), LINGER_MS).unref();
   }
 
   destroy(error?: Error): void {
     this.#error ??= error;
-    this.#socket.destroy();
+    this.#transport.destroy();
   }
 
   /** Finds a peer that stopped in the middle of a message. Called now and then with the time in ms. */
@@ -133,7 +137,7 @@ export class RtspConnection {
     const { midMessage, completed } = this.#parser;
     // A stream of frames is nearly always in the middle of one; what counts is whether any comes to its end.
     // While we read nothing ourselves, the peer cannot be late.
-    if (!midMessage || completed !== this.#completedThen || this.#socket.isPaused()) {
+    if (!midMessage || completed !== this.#completedThen || this.#transport.paused) {
       this.#completedThen = completed;
       this.#partialSince = nowMs;
     } else if (nowMs - this.#partialSince > MESSAGE_DEADLINE_MS) {
@@ -141,41 +145,40 @@ export class RtspConnection {
     }
   }
 
+  #open(transport: Transport): void {
+    transport.open({
+      onBytes: (chunk) => this.#read(chunk),
+      onEnd: () => this.#handler.onEnd(),
+      onFault: (error) => this.#fault(error),
+      onClose: (error) => {
+        clearTimeout(this.#linger);
+        this.#handler.onClose(this.#error ?? error);
+      },
+    });
+  }
+
   #read(chunk: Buffer): void {
     this.bytesRead += chunk.length;
     if (this.#ended) return;
+    this.#reading = true;
     try {
       this.#parser.push(chunk);
     } catch (error) {
       this.#fault(error instanceof Error ? error : new Error(String(error)));
+    } finally {
+      this.#reading = false;
     }
   }
 
-  /** Nothing more can be understood. Reading goes on, into nothing: bytes left unread would turn our FIN into a reset. */
+  #checkBacklog(): void {
+    if (this.#transport.backlog > MAX_MESSAGE_BACKLOG) this.destroy(new Error('peer does not read'));
+  }
+
+  /** Nothing more can be understood. */
   #fault(error: Error): void {
     this.#error ??= error;
-    this.#socket.removeAllListeners('data');
-    this.#socket.resume();
+    this.#transport.discard();
     if (this.#handler.onFault) this.#handler.onFault(error);
     else this.#handler.onEnd();
   }
-
-  /** All that is written in one turn of the event loop leaves in one system call. */
-  #write(bytes: Buffer): void {
-    if (!this.#corked) {
-      this.#corked = true;
-      this.#socket.cork();
-      process.nextTick(() => {
-        this.#corked = false;
-        this.#socket.uncork();
-      });
-    }
-    this.#socket.write(bytes);
-  }
-}
-
-/** `::ffff:192.0.2.1` is `192.0.2.1`: one address has one spelling everywhere. */
-export function canonicalIp(address: string | undefined): string {
-  if (address === undefined) return '';
-  return address.startsWith('::ffff:') && address.includes('.') ? address.slice('::ffff:'.length) : address;
 }

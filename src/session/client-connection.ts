@@ -1,16 +1,17 @@
-import type { Socket } from 'node:net';
 import { PenstockError } from '../errors.js';
 import type { Claim } from '../router/claim.js';
 import { routePath } from '../router/route-path.js';
 import type { Service } from '../router/service.js';
 import type { Vserver } from '../router/vserver.js';
 import { RtspConnection } from '../rtsp/connection.js';
-import { formatAuthority, parseRtspUrl } from '../rtsp/headers/url.js';
 import type { RtspMessage, RtspRequest, RtspResponse } from '../rtsp/message.js';
 import { type MediaSection, mediaSections } from '../rtsp/sdp.js';
 import { makeRequest, makeResponse } from '../rtsp/status.js';
+import type { Transport } from '../rtsp/transport.js';
+import { AnswerGate } from './answer-gate.js';
 import { type CarriedSession, CarriedSessions, type CarriedStream, usesChannelsOf } from './carried-sessions.js';
 import type { ChannelMap } from './channel-map.js';
+import { ClientFaces } from './client-faces.js';
 import { FrameRelay } from './frame-relay.js';
 import type { RtspProxy } from './proxy.js';
 import { type Faces, rewriteReply, rewriteRequest, rewriteServerRequest, sessionIdOf } from './rewriter.js';
@@ -18,7 +19,8 @@ import { ServerRequests } from './server-requests.js';
 import { ServiceBinding } from './service-binding.js';
 import type { EndReason, SessionCarrier } from './session-keeper.js';
 import { Setup } from './setup.js';
-import { Upstream, type UpstreamHandler } from './upstream.js';
+import type { Upstream, UpstreamHandler } from './upstream.js';
+import { Upstreams } from './upstreams.js';
 
 const RTSP_VERSION = 'RTSP/1.0';
 /** Requests a client may have waiting; more are left in its socket until these are answered. */
@@ -44,37 +46,37 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   readonly #proxy: RtspProxy;
   readonly #connection: RtspConnection;
   readonly #queue: RtspRequest[] = [];
-  readonly #upstreams = new Map<Service, Upstream>();
+  readonly #upstreams: Upstreams;
   readonly #sessions = new CarriedSessions();
   readonly #binding: ServiceBinding;
   readonly #frames: FrameRelay;
+  readonly #faces: ClientFaces;
+  readonly #gate = new AnswerGate();
   readonly #serverRequests = new ServerRequests();
   #busy = false;
   #ended = false;
   #closed = false;
   #finished = false;
-  /** `host:port` by which the client calls us. */
-  #authority: string | undefined;
   /** What made the client's bytes unreadable. */
   #fault: Error | undefined;
-  /** From the arrival of a server's answer until it is sent: what came behind it. */
-  #held: (() => void)[] | undefined;
   #lastRequestMs: number;
   #sawSession = false;
   #media: MediaSection[] = [];
   #nextCseq = 1;
 
-  constructor(proxy: RtspProxy, socket: Socket, vserver: Vserver) {
+  constructor(proxy: RtspProxy, transport: Transport, vserver: Vserver) {
     this.#proxy = proxy;
     this.vserver = vserver;
     this.#lastRequestMs = proxy.now();
-    this.#connection = new RtspConnection(socket, {
+    this.#connection = new RtspConnection(transport, {
       onMessage: (message) => this.#receive(message),
       onFrame: (channel, frame) => this.#frames.toServer(channel, frame),
       onEnd: () => this.#onEnd(),
       onFault: (error) => this.#onFault(error),
       onClose: () => this.#onClose(),
     });
+    this.#upstreams = new Upstreams(this, proxy.config.connectTimeoutMs);
+    this.#faces = new ClientFaces(proxy, this.local);
     this.#frames = new FrameRelay(proxy, this.#connection, this.channels);
     this.#binding = new ServiceBinding(proxy.router, vserver, this.remote.ip);
   }
@@ -94,7 +96,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   /** Once a second or so: deadlines, and the activity of interleaved media, which passes here and not through the engine. */
   tick(nowMs: number): void {
     this.#connection.checkDeadline(nowMs);
-    for (const upstream of this.#upstreams.values()) upstream.connection.checkDeadline(nowMs);
+    this.#upstreams.checkDeadlines(nowMs);
     if (!this.#busy && !this.#sawSession && nowMs - this.#lastRequestMs > IDLE_CONNECTION_MS) this.close();
     if (this.#frames.takePassed() === 0) return;
     // Frames that the client's kernel took from us are a sign of life of the client too.
@@ -112,6 +114,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   #receive(message: RtspMessage): void {
     if (message.kind === 'response') {
       this.#serverRequests.answer(message, (id, { service }) => this.#serverIdAt(service, id));
+      this.#connection.done();
       return;
     }
     if (this.#ended) return;
@@ -124,8 +127,8 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   #broken(error: Error): void {
     this.#proxy.log.error({ err: error, client: this.remote.ip }, 'a connection broke');
     this.#busy = false;
-    this.#held = undefined;
     this.#connection.destroy(error);
+    this.#gate.open();
   }
 
   /** Answers one request after the other: the order of the answers is that of the requests. */
@@ -134,8 +137,8 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     for (let request = this.#queue.shift(); request; request = this.#queue.shift()) {
       if (this.#queue.length < MAX_PENDING_REQUESTS) this.#connection.resume();
       const reply = await this.#answer(request);
-      this.#connection.send(reply);
-      this.#deliverHeld();
+      this.#connection.done(reply);
+      this.#gate.open();
     }
     this.#busy = false;
     this.#finishIfIdle();
@@ -190,7 +193,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   async #inSession(request: RtspRequest, target: Target): Promise<RtspResponse> {
     this.#sawSession = true;
     this.#proxy.keeper.touch(target.service, target.serverId as string);
-    const reused = this.#isConnected(target.service);
+    const reused = this.#upstreams.connected(target.service);
     try {
       return await this.#exchange(request, target);
     } catch (error) {
@@ -209,7 +212,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     const failed = new Set<Service>();
     for (;;) {
       const service = this.#choose(request, failed);
-      const reused = this.#isConnected(service);
+      const reused = this.#upstreams.connected(service);
       try {
         return await this.#exchange(request, { service, serverId: undefined });
       } catch (error) {
@@ -226,7 +229,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     const bound = this.#binding.service;
     if (bound && this.#sessions.size === 0 && this.#binding.shouldLeave(request.uri)) {
       this.#binding.leave();
-      this.#upstreams.get(bound)?.closeWhenIdle();
+      this.#upstreams.connected(bound)?.closeWhenIdle();
     }
     return this.#binding.choose(request.uri, exclude);
   }
@@ -234,9 +237,9 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   /** One request to one service and its answer, both rewritten. */
   async #exchange(request: RtspRequest, target: Target): Promise<RtspResponse> {
     const { service, serverId } = target;
-    const upstream = await this.#upstream(service);
-    this.#authority = authorityText(request.uri) ?? this.#authority;
-    const faces = this.#faces(service);
+    const upstream = await this.#upstreams.connect(service);
+    this.#faces.hear(request.uri);
+    const faces = this.#faces.of(service);
     rewriteRequest(request, serverId);
     service.requestSent();
     const reply =
@@ -254,17 +257,8 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
         rewriteReply(provisional, faces);
         this.#connection.send(provisional);
       },
-      onFinal: () => {
-        this.#held = [];
-      },
+      onFinal: () => this.#gate.close(upstream),
     });
-  }
-
-  /** What the server sent right behind its answer must not overtake it: our work on the answer takes a few turns. */
-  #deliverHeld(): void {
-    const held = this.#held ?? [];
-    this.#held = undefined;
-    for (const deliver of held) deliver();
   }
 
   async #setUp(
@@ -349,8 +343,8 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
 
   teardown(slot: number, url: string, serverId: string): boolean {
     const session = this.#sessions.get(slot);
-    const upstream = session && this.#upstreams.get(session.service);
-    if (!upstream || upstream.closed) return false;
+    const upstream = session && this.#upstreams.connected(session.service);
+    if (!upstream) return false;
     this.sendTeardown(upstream, url, serverId);
     return true;
   }
@@ -370,31 +364,20 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
 
   // ---- upstream side
 
-  #isConnected(service: Service): boolean {
-    return this.#upstreams.get(service)?.closed === false;
-  }
-
-  async #upstream(service: Service): Promise<Upstream> {
-    const known = this.#upstreams.get(service);
-    if (known && !known.closed) return known;
-    const upstream = await Upstream.open(service, this, this.#proxy.config.connectTimeoutMs);
-    this.#upstreams.set(service, upstream);
-    return upstream;
-  }
-
   onServerRequest(upstream: Upstream, request: RtspRequest): void {
-    if (this.#held) {
-      this.#held.push(() => this.onServerRequest(upstream, request));
+    if (this.#gate.closed) {
+      this.#gate.wait(() => this.onServerRequest(upstream, request));
       return;
     }
-    rewriteServerRequest(request, this.#faces(upstream.service));
+    rewriteServerRequest(request, this.#faces.of(upstream.service));
     this.#serverRequests.ask(upstream, request);
     this.#connection.send(request);
+    upstream.connection.done();
   }
 
   onFrame(upstream: Upstream, channel: number, frame: Buffer): void {
-    if (this.#held) {
-      this.#held.push(() => this.onFrame(upstream, channel, frame));
+    if (this.#gate.closed) {
+      this.#gate.wait(() => this.onFrame(upstream, channel, frame));
       return;
     }
     this.#frames.toClient(upstream, channel, frame);
@@ -402,7 +385,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
 
   /** Interleaved media cannot go on without its connection: the client sees what it would see of the server itself. */
   onUpstreamClose(upstream: Upstream): void {
-    if (this.#upstreams.get(upstream.service) === upstream) this.#upstreams.delete(upstream.service);
+    this.#upstreams.closed(upstream);
     this.channels.closeUpstream(upstream);
     this.#serverRequests.forget(upstream);
     const lost = this.#endSessions('server-disconnected', (session) => usesChannelsOf(session, upstream));
@@ -442,7 +425,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
       this.#sessions.delete(slot);
     }
     this.#binding.close();
-    for (const upstream of this.#upstreams.values()) upstream.closeWhenIdle();
+    this.#upstreams.closeWhenIdle();
     this.#connection.end();
     this.#proxy.connectionClosed(this);
   }
@@ -457,25 +440,6 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   #key(request: RtspRequest): { clientIp: string; path: string } {
     return { clientIp: this.remote.ip, path: routePath(request.uri) };
   }
-
-  #faces(service: Service): Faces {
-    return {
-      isServer: (authority) => this.#proxy.names(service, authority),
-      appliance: this.#authority ?? formatAuthority(this.local.ip, this.local.port),
-      serverIp: service.ip,
-      applianceIp: this.#proxy.clientMediaAddress(this.local.ip).advertised,
-      encodeId: (serverId) => this.#proxy.codec.encode(service, serverId),
-    };
-  }
-}
-
-/** As the client wrote it: without a port where it wrote none. Undefined for `*` and the like. */
-function authorityText(uri: string): string | undefined {
-  const url = parseRtspUrl(uri);
-  if (!url) return undefined;
-  const { host, port } = url;
-  if (port !== undefined) return formatAuthority(host, port);
-  return host.includes(':') ? `[${host}]` : host;
 }
 
 function isUnreachable(error: unknown): error is PenstockError {

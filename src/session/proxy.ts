@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net';
 import type { Config } from '../config/types.js';
 import type { Layout } from '../engine/layout.js';
 import type { PacketEngine } from '../engine/packet-engine.js';
@@ -8,6 +7,7 @@ import type { Router } from '../router/router.js';
 import type { Service } from '../router/service.js';
 import type { Vserver } from '../router/vserver.js';
 import type { Authority } from '../rtsp/headers/url.js';
+import { type ByteStream, StreamTransport } from '../rtsp/stream-transport.js';
 import { ClientConnection } from './client-connection.js';
 import type { PortAllocator } from './port-allocator.js';
 import type { SessionCodec } from './session-codec.js';
@@ -78,14 +78,14 @@ export class RtspProxy {
     return this.#connections.size;
   }
 
-  accept(socket: Socket, vserver: Vserver): void {
+  accept(stream: ByteStream, vserver: Vserver): void {
     if (this.#connections.size >= MAX_CONNECTIONS) {
       this.counters.connectionsRefused++;
-      socket.destroy();
+      stream.destroy();
       return;
     }
     this.counters.connections++;
-    this.#connections.add(new ClientConnection(this, socket, vserver));
+    this.#connections.add(new ClientConnection(this, new StreamTransport(stream), vserver));
   }
 
   connectionClosed(connection: ClientConnection): void {

@@ -4,6 +4,7 @@ import type { Service } from '../router/service.js';
 import { type PeerAddress, RtspConnection } from '../rtsp/connection.js';
 import { cseqOf } from '../rtsp/headers/cseq.js';
 import type { RtspMessage, RtspRequest, RtspResponse } from '../rtsp/message.js';
+import { StreamTransport } from '../rtsp/stream-transport.js';
 import { noChannels } from './channel-map.js';
 
 export interface UpstreamHandler {
@@ -16,7 +17,7 @@ export interface UpstreamHandler {
 export interface AnswerListener {
   /** A provisional (1xx) answer. */
   onProvisional?(response: RtspResponse): void;
-  /** The promise resolves next. */
+  /** The promise resolves next. The listener says when the answer is dealt with: `connection.done()`. */
   onFinal?(): void;
 }
 
@@ -62,7 +63,7 @@ export class Upstream {
   static async open(service: Service, handler: UpstreamHandler, timeoutMs: number): Promise<Upstream> {
     const upstream = new Upstream(service, handler);
     const socket = await connectWithin(service, timeoutMs);
-    upstream.#connection = new RtspConnection(socket, {
+    upstream.#connection = new RtspConnection(new StreamTransport(socket), {
       onMessage: (message) => upstream.#receive(message),
       onFrame: (channel, frame) => handler.onFrame(upstream, channel, frame),
       onEnd: () => upstream.close(),
@@ -136,13 +137,16 @@ export class Upstream {
     const running = this.#running;
     if (!running || !belongs(message, running.cseq)) {
       this.strayReplies++;
+      this.#connection.done();
       return;
     }
     if (message.status < 200) {
       running.listener.onProvisional?.(message);
+      this.#connection.done();
       return;
     }
-    running.listener.onFinal?.();
+    if (running.listener.onFinal) running.listener.onFinal();
+    else this.#connection.done();
     this.#take()?.resolve(message);
     this.#next();
   }

@@ -1,0 +1,42 @@
+import type { Service } from '../router/service.js';
+import type { PeerAddress } from '../rtsp/connection.js';
+import { formatAuthority, parseRtspUrl } from '../rtsp/headers/url.js';
+import type { RtspProxy } from './proxy.js';
+import type { Faces } from './rewriter.js';
+
+/** What one client calls us by, and what it must see in place of a server's own names. */
+export class ClientFaces {
+  readonly #proxy: RtspProxy;
+  readonly #local: PeerAddress;
+  /** `host:port` of the newest request that names one. */
+  #authority: string | undefined;
+
+  constructor(proxy: RtspProxy, local: PeerAddress) {
+    this.#proxy = proxy;
+    this.#local = local;
+  }
+
+  /** A request of the client names us. */
+  hear(uri: string): void {
+    this.#authority = authorityText(uri) ?? this.#authority;
+  }
+
+  of(service: Service): Faces {
+    return {
+      isServer: (authority) => this.#proxy.names(service, authority),
+      appliance: this.#authority ?? formatAuthority(this.#local.ip, this.#local.port),
+      serverIp: service.ip,
+      applianceIp: this.#proxy.clientMediaAddress(this.#local.ip).advertised,
+      encodeId: (serverId) => this.#proxy.codec.encode(service, serverId),
+    };
+  }
+}
+
+/** As the client wrote it: without a port where it wrote none. Undefined for `*` and the like. */
+function authorityText(uri: string): string | undefined {
+  const url = parseRtspUrl(uri);
+  if (!url) return undefined;
+  const { host, port } = url;
+  if (port !== undefined) return formatAuthority(host, port);
+  return host.includes(':') ? `[${host}]` : host;
+}

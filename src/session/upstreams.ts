@@ -1,0 +1,45 @@
+import type { Service } from '../router/service.js';
+import { Upstream, type UpstreamHandler } from './upstream.js';
+
+/** The connections of one client connection to servers: at most one to each. */
+export class Upstreams {
+  readonly #handler: UpstreamHandler;
+  readonly #connectTimeoutMs: number;
+  readonly #open = new Map<Service, Upstream>();
+
+  constructor(handler: UpstreamHandler, connectTimeoutMs: number) {
+    this.#handler = handler;
+    this.#connectTimeoutMs = connectTimeoutMs;
+  }
+
+  [Symbol.iterator](): Iterator<Upstream> {
+    return this.#open.values();
+  }
+
+  /** The connection to that service, unless it is closed or about to be. */
+  connected(service: Service): Upstream | undefined {
+    const upstream = this.#open.get(service);
+    return upstream?.closed === false ? upstream : undefined;
+  }
+
+  /** The connection there is, or a new one; rejects with PENSTOCK_ERR_SERVICE_UNREACHABLE. */
+  async connect(service: Service): Promise<Upstream> {
+    const known = this.connected(service);
+    if (known) return known;
+    const upstream = await Upstream.open(service, this.#handler, this.#connectTimeoutMs);
+    this.#open.set(service, upstream);
+    return upstream;
+  }
+
+  closed(upstream: Upstream): void {
+    if (this.#open.get(upstream.service) === upstream) this.#open.delete(upstream.service);
+  }
+
+  checkDeadlines(nowMs: number): void {
+    for (const { connection } of this) connection.checkDeadline(nowMs);
+  }
+
+  closeWhenIdle(): void {
+    for (const upstream of this) upstream.closeWhenIdle();
+  }
+}
