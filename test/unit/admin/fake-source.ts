@@ -28,6 +28,8 @@ const session: SessionReport = {
   state: 'playing',
   transport: 'udp',
   streams: 2,
+  tier: 'gso',
+  tierReason: 'switched off',
   ageSec: 3725,
   clientIdleSec: 1.5,
   toClient: { packets: 10, bytes: 1_234_567 },
