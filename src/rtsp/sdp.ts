@@ -57,6 +57,16 @@ export function mediaSections(body: Buffer): MediaSection[] {
   return sections;
 }
 
+/** `a=control:` of the session, before the first media section: the URL of the whole. As written. */
+export function sessionControl(body: Buffer): string | undefined {
+  for (const line of body.toString('latin1').split(/\r?\n/)) {
+    if (line.startsWith('m=')) return undefined;
+    const control = CONTROL.exec(line)?.[1];
+    if (control !== undefined) return control.trimEnd();
+  }
+  return undefined;
+}
+
 function rewriteLine(line: string, map: SdpMap): string {
   if (line.startsWith('o=')) return mapAddress(line, ORIGIN, map);
   if (line.startsWith('c=')) return mapAddress(line, CONNECTION, map);

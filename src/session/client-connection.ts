@@ -5,7 +5,6 @@ import type { Service } from '../router/service.js';
 import type { Vserver } from '../router/vserver.js';
 import { RtspConnection } from '../rtsp/connection.js';
 import type { RtspMessage, RtspRequest, RtspResponse } from '../rtsp/message.js';
-import { type MediaSection, mediaSections } from '../rtsp/sdp.js';
 import { makeRequest, makeResponse } from '../rtsp/status.js';
 import type { Transport } from '../rtsp/transport.js';
 import { AnswerGate } from './answer-gate.js';
@@ -13,6 +12,7 @@ import { type CarriedSession, CarriedSessions, type CarriedStream, usesChannelsO
 import type { ChannelMap } from './channel-map.js';
 import { ClientFaces } from './client-faces.js';
 import { FrameRelay } from './frame-relay.js';
+import { Presentation } from './presentation.js';
 import type { RtspProxy } from './proxy.js';
 import { type Faces, rewriteReply, rewriteRequest, rewriteServerRequest, sessionIdOf } from './rewriter.js';
 import { ServerRequests } from './server-requests.js';
@@ -61,7 +61,8 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   #fault: Error | undefined;
   #lastRequestMs: number;
   #sawSession = false;
-  #media: MediaSection[] = [];
+  /** Of the newest DESCRIBE or ANNOUNCE. */
+  #presentation = Presentation.NONE;
   #nextCseq = 1;
 
   constructor(proxy: RtspProxy, transport: Transport, vserver: Vserver) {
@@ -246,8 +247,8 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
       request.method === 'SETUP'
         ? await this.#setUp(request, upstream, faces, serverId)
         : await this.#ask(upstream, request, faces);
-    this.#learn(request, reply, target);
     rewriteReply(reply, faces);
+    this.#learn(request, reply, target);
     return reply;
   }
 
@@ -267,12 +268,12 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     faces: Faces,
     serverId: string | undefined,
   ): Promise<RtspResponse> {
-    const setup = new Setup(this.#proxy, this, upstream, request, serverId);
+    const setup = new Setup(this.#proxy, this, upstream, request, serverId, this.#presentation);
     let reply: RtspResponse | undefined;
     try {
       setup.prepare();
       reply = await this.#ask(upstream, request, faces);
-      setup.complete(reply, this.#media);
+      setup.complete(reply);
       return reply;
     } catch (error) {
       if (reply) setup.undo(reply);
@@ -288,11 +289,12 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     this.#proxy.serviceFailed(service, `SETUP answered ${reply.status} ${reply.reason}`);
   }
 
-  /** What an answer tells about media and session. */
+  /** What an answer, as the client gets it, tells about media and session. */
   #learn(request: RtspRequest, reply: RtspResponse, target: Target): void {
     const { service, serverId } = target;
-    if (request.method === 'DESCRIBE' && reply.status === 200) this.#media = mediaSections(reply.body);
-    if (request.method === 'ANNOUNCE' && reply.status === 200) this.#media = mediaSections(request.body);
+    if (request.method === 'DESCRIBE' && reply.status === 200)
+      this.#presentation = Presentation.described(request, reply);
+    if (request.method === 'ANNOUNCE' && reply.status === 200) this.#presentation = Presentation.announced(request);
     if (serverId === undefined) return;
     if (request.method === 'TEARDOWN') this.#tornDown(request, reply, service, serverId);
     else {

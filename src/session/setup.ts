@@ -5,6 +5,7 @@ import type { MediaSection } from '../rtsp/sdp.js';
 import type { CarriedStream } from './carried-sessions.js';
 import type { ClientConnection } from './client-connection.js';
 import type { PortPair } from './port-allocator.js';
+import { asksForBackchannel, type Presentation } from './presentation.js';
 import type { RtspProxy } from './proxy.js';
 import { sessionIdOf } from './rewriter.js';
 import type { LegSpec, MediaKind } from './session-table.js';
@@ -32,6 +33,7 @@ export class Setup {
   readonly #client: ClientConnection;
   readonly #upstream: Upstream;
   readonly #request: RtspRequest;
+  readonly #presentation: Presentation;
   /** The id the request named, if any: the server may leave it out of its answer. */
   readonly #serverId: string | undefined;
   /** The client's own header, for another try with another server. */
@@ -49,12 +51,14 @@ export class Setup {
     upstream: Upstream,
     request: RtspRequest,
     serverId: string | undefined,
+    presentation: Presentation,
   ) {
     this.#proxy = proxy;
     this.#client = client;
     this.#upstream = upstream;
     this.#request = request;
     this.#serverId = serverId;
+    this.#presentation = presentation;
     this.#offered = request.headers.getAll('Transport').join(',');
     this.#plan = planRequest(this.#offered);
   }
@@ -69,7 +73,7 @@ export class Setup {
   }
 
   /** Opens the stream that the answer describes, and rewrites the answer's Transport. */
-  complete(reply: RtspResponse, media: readonly MediaSection[]): void {
+  complete(reply: RtspResponse): void {
     if (reply.status !== 200) return;
     const match = matchReply(this.#plan, this.#numbers(), reply.headers.get('Transport'));
     const serverId = sessionIdOf(reply) ?? this.#serverId;
@@ -78,7 +82,7 @@ export class Setup {
     }
     const session = this.#openSession(reply, serverId);
     this.#client.closeStream(session, this.#request.uri);
-    const stream = this.#openStream(session, match, mediaOf(this.#request.uri, media), reply);
+    const stream = this.#openStream(session, match, mediaOf(this.#presentation.section(this.#request.uri)), reply);
     this.#proxy.serviceWorked(this.#upstream.service);
     this.#client.carry(session, this.#upstream.service, serverId, this.#request.uri, stream);
   }
@@ -100,12 +104,19 @@ export class Setup {
 
   #openSession(reply: RtspResponse, serverId: string): number {
     const { service } = this.#upstream;
-    const controlUrl = aggregateUrl(this.#request.uri);
+    const controlUrl = this.#controlUrl();
     const timeoutSec = parseSession(reply.headers.get('Session') ?? '').timeoutSec ?? 0;
     const details = { vserver: this.#proxy.vserverIndex(this.#client.vserver), controlUrl, timeoutSec };
     const claim = this.#client.claimFor(service);
     this.#isNew = this.#proxy.table.findOwn(service.index, serverId) === undefined;
     return this.#proxy.keeper.open(service, serverId, { ...details, client: this.#client.remote }, this.#client, claim);
+  }
+
+  /** What a TEARDOWN of the whole session would be sent to before there was a PLAY. */
+  #controlUrl(): string {
+    const { uri } = this.#request;
+    const told = this.#presentation.aggregateOf(uri);
+    return told !== undefined && this.#proxy.table.isControlUrl(told) ? told : guessedAggregate(uri);
   }
 
   #openStream(session: number, match: TransportMatch, media: Media, reply: RtspResponse): CarriedStream {
@@ -194,7 +205,9 @@ export class Setup {
 
   /** A publisher, or the ONVIF backchannel: media of the client from its first packet on. */
   #clientSends(alternative: Alternative): boolean {
-    return alternative.clientSends || /backchannel/i.test(this.#request.headers.get('Require') ?? '');
+    return (
+      alternative.clientSends || asksForBackchannel(this.#request) || this.#presentation.clientSends(this.#request.uri)
+    );
   }
 
   #numbers(): ServerSidePorts {
@@ -209,12 +222,7 @@ interface Media {
 
 const LATCHING = { off: 'off', 'same-ip': 'sameIp', any: 'any' } as const;
 
-/** The description's section whose control URL this SETUP names. */
-function mediaOf(uri: string, sections: readonly MediaSection[]): Media {
-  const bare = uri.replace(/\/+$/, '');
-  const section =
-    sections.find(({ control }) => control !== undefined && control !== '*' && bare.endsWith(control)) ??
-    (sections.length === 1 ? sections[0] : undefined);
+function mediaOf(section: MediaSection | undefined): Media {
   if (!section) return { media: 'unknown', clockRate: 0 };
   const media = section.media === 'video' || section.media === 'audio' ? section.media : 'other';
   return { media, clockRate: section.clockRate ?? 0 };
@@ -238,10 +246,10 @@ function setTransport(reply: RtspResponse, value: string): void {
 }
 
 /**
- * The URL a TEARDOWN of the whole session is sent to. A SETUP names one stream of it; its last
- * path segment is the stream's, where there is more than one segment.
+ * Where no description told better: a SETUP names one stream of the whole; its last path segment is
+ * the stream's, where there is more than one segment.
  */
-function aggregateUrl(uri: string): string {
+function guessedAggregate(uri: string): string {
   const cut = uri.lastIndexOf('/');
   const path = uri.indexOf('/', uri.indexOf('://') + 3);
   return path >= 0 && cut > path ? uri.slice(0, cut) : uri;
