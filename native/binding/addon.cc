@@ -32,6 +32,11 @@ Napi::Object Load(Napi::Env env, Napi::Object exports) {
   Export<VaultStats>(exports, "vaultStats");
   Export<VaultStop>(exports, "vaultStop");
   Export<HandOver>(exports, "handOver");
+  Export<HandOverWire>(exports, "handOverWire");
+  Export<OutboxPush>(exports, "outboxPush");
+  Export<InboxRead>(exports, "inboxRead");
+  Export<WatchWake>(exports, "watchWake");
+  Export<UnwatchWake>(exports, "unwatchWake");
   Export<OffloadStart>(exports, "offloadStart");
   Export<OffloadTend>(exports, "offloadTend");
   Export<OffloadStop>(exports, "offloadStop");

@@ -27,6 +27,13 @@ Napi::Value VaultAttachEngine(const Napi::CallbackInfo& info);
 Napi::Value VaultStats(const Napi::CallbackInfo& info);
 Napi::Value VaultStop(const Napi::CallbackInfo& info);
 Napi::Value HandOver(const Napi::CallbackInfo& info);
+Napi::Value HandOverWire(const Napi::CallbackInfo& info);
+
+Napi::Value OutboxPush(const Napi::CallbackInfo& info);  // wire_rings.cc
+Napi::Value InboxRead(const Napi::CallbackInfo& info);
+
+Napi::Value WatchWake(const Napi::CallbackInfo& info);  // wake_watch.cc
+Napi::Value UnwatchWake(const Napi::CallbackInfo& info);
 
 Napi::Value OffloadStart(const Napi::CallbackInfo& info);  // offload.cc
 Napi::Value OffloadTend(const Napi::CallbackInfo& info);

@@ -41,7 +41,11 @@ table::RegionSpec ReadSpec(const Napi::Value& value) {
           .sessions_per_worker = read("sessionsPerWorker"),
           .streams_per_worker = read("streamsPerWorker"),
           .ring_slots = read("ringSlots"),
-          .quarantine_ms = read("quarantineMs")};
+          .quarantine_ms = read("quarantineMs"),
+          .wires_per_worker = read("wiresPerWorker"),
+          .wire_ring_bytes = read("wireRingBytes"),
+          .interleaved_backlog = read("interleavedBacklog"),
+          .interleaved_overflow = static_cast<table::Overflow>(read("interleavedOverflow"))};
 }
 
 }  // namespace

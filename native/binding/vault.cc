@@ -105,6 +105,7 @@ Napi::Value VaultStats(const Napi::CallbackInfo& info) {
   const net::VaultStats stats = Started(state).Stats();
   Napi::Object result = Napi::Object::New(info.Env());
   result.Set("streams", stats.streams);
+  result.Set("wires", stats.wires);
   result.Set("descriptors", stats.descriptors);
   result.Set("forwarded", static_cast<double>(stats.forwarded));
   result.Set("dropped", static_cast<double>(stats.dropped));
@@ -130,6 +131,16 @@ Napi::Value HandOver(const Napi::CallbackInfo& info) {
   }
   SendOrThrow(socket, {net::kVaultAdd, stream, generation, legs}, fds);
   for (const int fd : fds) ::close(fd);
+  return info.Env().Undefined();
+}
+
+Napi::Value HandOverWire(const Napi::CallbackInfo& info) {
+  const int socket = args::Fd(info[0], "vaultFd");
+  const uint32_t wire = args::Uint32(info[1], "wire");
+  const uint32_t generation = args::Uint32(info[2], "generation");
+  const int fd = args::Fd(info[3], "fd");
+  SendOrThrow(socket, {net::kVaultAddWire, wire, generation, net::kWireMask}, {fd});
+  ::close(fd);
   return info.Env().Undefined();
 }
 

@@ -19,6 +19,10 @@ bool Closed(int error) { return error == EPIPE || error == ECONNRESET || error =
 // ETOOMANYREFS: too many descriptors are in flight; it passes when the reader reads.
 bool Full(int error) { return error == EAGAIN || error == ENOBUFS || error == ETOOMANYREFS; }
 
+bool IsRelease(uint32_t op) { return op == kVaultRelease || op == kVaultReleaseWire; }
+bool IsAdd(uint32_t op) { return op == kVaultAdd || op == kVaultAddWire; }
+uint32_t MaskOf(uint32_t op) { return op == kVaultAddWire ? kWireMask : kLegMask; }
+
 struct Received {
   std::array<memory::UniqueFd, kMaxPassedFds> fds;
   uint32_t count = 0;
@@ -40,8 +44,8 @@ Received TakeDescriptors(msghdr& header) {
 
 bool Sound(const msghdr& header, ssize_t bytes, const VaultMessage& message, uint32_t count) {
   if (bytes != sizeof(VaultMessage) || (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) return false;
-  if (message.op == kVaultRelease) return count == 0;
-  return message.op == kVaultAdd && message.legs != 0 && (message.legs & ~kLegMask) == 0 &&
+  if (IsRelease(message.op)) return count == 0;
+  return IsAdd(message.op) && message.legs != 0 && (message.legs & ~MaskOf(message.op)) == 0 &&
          std::popcount(message.legs) == static_cast<int>(count);
 }
 

@@ -23,6 +23,10 @@ constexpr uint64_t kSourceFirstWorker = 2;
 // Generations count up and wrap.
 bool Older(uint32_t generation, uint32_t than) { return static_cast<int32_t>(generation - than) < 0; }
 
+uint64_t KeyOf(uint32_t add, uint32_t slot) { return uint64_t{add} << 32 | slot; }
+uint32_t AddOf(uint64_t key) { return static_cast<uint32_t>(key >> 32); }
+uint32_t SlotOf(uint64_t key) { return static_cast<uint32_t>(key); }
+
 }  // namespace
 
 void Vault::Start() {
@@ -48,6 +52,7 @@ void Vault::Stop() {
   outbox_.clear();
   held_.clear();
   streams_ = 0;
+  wires_ = 0;
   descriptors_ = 0;
 }
 
@@ -55,7 +60,7 @@ void Vault::AttachWorker(uint32_t index, UniqueFd socket) { Attach({false, index
 
 void Vault::AttachEngine(UniqueFd socket) { Attach({true, 0, std::move(socket)}); }
 
-VaultStats Vault::Stats() const { return {streams_, descriptors_, forwarded_, dropped_}; }
+VaultStats Vault::Stats() const { return {streams_, wires_, descriptors_, forwarded_, dropped_}; }
 
 void Vault::Attach(Attachment attachment) {
   {
@@ -121,9 +126,9 @@ void Vault::TakeEngine(UniqueFd socket) {
   engine_full_ = false;
   engine_ = std::move(socket);
   if (!Watch(EPOLL_CTL_ADD, engine_.get(), EPOLLIN, kSourceEngine)) return engine_.Reset();
-  for (auto& [stream, entry] : held_) {
+  for (auto& [key, entry] : held_) {
     entry.queued = false;
-    Enqueue(stream, entry);
+    Enqueue(key, entry);
   }
 }
 
@@ -151,38 +156,49 @@ bool Vault::ReadAll(int socket) {
 }
 
 void Vault::Handle(PassedMessage& received) {
-  if (received.message.op == kVaultAdd) return Add(received);
-  Remove(received.message.stream, received.message.generation);
+  const VaultMessage& message = received.message;
+  switch (message.op) {
+    case kVaultAdd:
+    case kVaultAddWire:
+      return Add(received);
+    case kVaultRelease:
+      return Remove(KeyOf(kVaultAdd, message.stream), message.generation);
+    case kVaultReleaseWire:
+      return Remove(KeyOf(kVaultAddWire, message.stream), message.generation);
+  }
 }
 
 void Vault::Add(PassedMessage& received) {
   const VaultMessage& message = received.message;
-  const auto [found, fresh] = held_.try_emplace(message.stream);
+  const Key key = KeyOf(message.op, message.stream);
+  const auto [found, fresh] = held_.try_emplace(key);
   Entry& entry = found->second;
   if (!fresh && Older(message.generation, entry.generation)) {
     ++dropped_;
     return;
   }
-  streams_ += fresh ? 1 : 0;
+  CountOf(key) += fresh ? 1 : 0;
   descriptors_ += std::popcount(message.legs) - std::popcount(entry.legs);
   entry.generation = message.generation;
   entry.legs = message.legs;
   entry.fds = std::move(received.fds);  // closes what an older generation left
-  Enqueue(message.stream, entry);
+  Enqueue(key, entry);
 }
 
-void Vault::Remove(uint32_t stream, uint32_t generation) {
-  const auto found = held_.find(stream);
+std::atomic<uint32_t>& Vault::CountOf(Key key) { return AddOf(key) == kVaultAddWire ? wires_ : streams_; }
+
+void Vault::Remove(Key key, uint32_t generation) {
+  const auto found = held_.find(key);
   if (found == held_.end() || found->second.generation != generation) return;
   descriptors_ -= std::popcount(found->second.legs);
-  --streams_;
+  --CountOf(key);
   held_.erase(found);
 }
 
-void Vault::Enqueue(uint32_t stream, Entry& entry) {
+void Vault::Enqueue(Key key, Entry& entry) {
   if (!engine_ || entry.queued) return;  // without an engine: the next one gets all that is held
   entry.queued = true;
-  outbox_.push_back(stream);
+  outbox_.push_back(key);
 }
 
 void Vault::Flush() {
@@ -200,14 +216,14 @@ void Vault::Flush() {
   if (engine_) WatchEngineWritable(false);
 }
 
-PassResult Vault::Forward(uint32_t stream, const Entry& entry) {
+PassResult Vault::Forward(Key key, const Entry& entry) {
   int fds[kMaxPassedFds];
   size_t count = 0;
   for (const UniqueFd& fd : entry.fds) {
     if (fd) fds[count++] = fd.get();
   }
   try {
-    return SendMessage(engine_.get(), {kVaultAdd, stream, entry.generation, entry.legs}, {fds, count});
+    return SendMessage(engine_.get(), {AddOf(key), SlotOf(key), entry.generation, entry.legs}, {fds, count});
   } catch (const SystemError&) {
     ++dropped_;  // an engine that cannot be written to is as good as gone; its successor gets everything
     return PassResult::kClosed;

@@ -19,6 +19,7 @@ namespace penstock::net {
 
 struct VaultStats {
   uint32_t streams;      // held now
+  uint32_t wires;        // held now
   uint32_t descriptors;  // held now
   uint64_t forwarded;    // ADD messages that the engine's socket took
   // Messages that were damaged, without their descriptors, or older than what is held; unusable sockets.
@@ -58,6 +59,9 @@ class Vault {
     memory::UniqueFd socket;
   };
 
+  // A stream or a wire: the operation that adds it, and its slot.
+  using Key = uint64_t;
+
   void Attach(Attachment attachment);
   void Wake();
 
@@ -70,10 +74,11 @@ class Vault {
   bool ReadAll(int socket);  // false: the other end is gone
   void Handle(PassedMessage& received);
   void Add(PassedMessage& received);
-  void Remove(uint32_t stream, uint32_t generation);
-  void Enqueue(uint32_t stream, Entry& entry);
+  void Remove(Key key, uint32_t generation);
+  std::atomic<uint32_t>& CountOf(Key key);
+  void Enqueue(Key key, Entry& entry);
   void Flush();
-  PassResult Forward(uint32_t stream, const Entry& entry);
+  PassResult Forward(Key key, const Entry& entry);
   bool Watch(int operation, int fd, uint32_t events, uint64_t source);  // false: counted as dropped
   void Drop(memory::UniqueFd& socket);
   void WatchEngineWritable(bool writable);
@@ -83,6 +88,7 @@ class Vault {
   std::vector<Attachment> attachments_;  // under mutex_
   std::atomic<bool> stopping_ = false;
   std::atomic<uint32_t> streams_ = 0;
+  std::atomic<uint32_t> wires_ = 0;
   std::atomic<uint32_t> descriptors_ = 0;
   std::atomic<uint64_t> forwarded_ = 0;
   std::atomic<uint64_t> dropped_ = 0;
@@ -94,8 +100,8 @@ class Vault {
   std::map<uint32_t, memory::UniqueFd> workers_;  // by worker index
   memory::UniqueFd engine_;
   bool engine_full_ = false;  // waits for EPOLLOUT
-  std::unordered_map<uint32_t, Entry> held_;  // by stream slot
-  std::deque<uint32_t> outbox_;               // stream slots to forward, each at most once
+  std::unordered_map<Key, Entry> held_;
+  std::deque<Key> outbox_;  // to forward, each at most once
 };
 
 }  // namespace penstock::net

@@ -18,15 +18,22 @@ template <typename Slot>
 constexpr uint64_t RingBytes(uint32_t slots) {
   return sizeof(RingHeader) + uint64_t{slots} * sizeof(Slot);
 }
+constexpr uint64_t ByteRingBytes(uint32_t bytes) { return sizeof(RingHeader) + uint64_t{bytes}; }
 static_assert(RingBytes<Command>(kMinRingSlots) % kAlignment == 0 && RingBytes<Event>(kMinRingSlots) % kAlignment == 0);
 static_assert(sizeof(SessionEntry) % kAlignment == 0 && sizeof(StreamEntry) % kAlignment == 0);
 static_assert(sizeof(counters::CounterBlock) % kAlignment == 0);
+static_assert(sizeof(WireEntry) % kAlignment == 0 && kMinWireRing % kAlignment == 0);
 static_assert(sizeof(LoadCell) % kAlignment == 0 && sizeof(ProcessSlot) % kAlignment == 0);
 
 void Expect(const char* field, uint64_t value, uint64_t min, uint64_t max) {
   if (value >= min && value <= max) return;
   throw std::out_of_range(std::string(field) + " must be " + std::to_string(min) + "…" + std::to_string(max) +
                           ", got " + std::to_string(value));
+}
+
+void ExpectPowerOfTwo(const char* field, uint32_t value) {
+  if (std::has_single_bit(value)) return;
+  throw std::out_of_range(std::string(field) + " must be a power of two, got " + std::to_string(value));
 }
 
 void CheckSpec(const RegionSpec& spec) {
@@ -36,9 +43,11 @@ void CheckSpec(const RegionSpec& spec) {
   Expect("sessionsPerWorker", spec.sessions_per_worker, 1, kMaxRowsPerWorker);
   Expect("streamsPerWorker", spec.streams_per_worker, 1, kMaxRowsPerWorker);
   Expect("ringSlots", spec.ring_slots, kMinRingSlots, kMaxRingSlots);
-  if (!std::has_single_bit(spec.ring_slots)) {
-    throw std::out_of_range("ringSlots must be a power of two, got " + std::to_string(spec.ring_slots));
-  }
+  Expect("wiresPerWorker", spec.wires_per_worker, 1, kMaxRowsPerWorker);
+  Expect("wireRingBytes", spec.wire_ring_bytes, kMinWireRing, kMaxWireRing);
+  ExpectPowerOfTwo("ringSlots", spec.ring_slots);
+  ExpectPowerOfTwo("wireRingBytes", spec.wire_ring_bytes);
+  Expect("interleavedOverflow", spec.interleaved_overflow, kOverflowDropFrames, kOverflowClose);
 }
 
 // Half full at most, so that a probe of the index stays short.
@@ -61,6 +70,9 @@ void PlaceParts(RegionHeader& plan) {
   place(plan.streams_offset, workers * plan.streams_per_worker * sizeof(StreamEntry));
   place(plan.command_rings_offset, rings * RingBytes<Command>(plan.ring_slots));
   place(plan.event_rings_offset, rings * RingBytes<Event>(plan.ring_slots));
+  place(plan.wires_offset, workers * plan.wires_per_worker * sizeof(WireEntry));
+  place(plan.inboxes_offset, rings * ByteRingBytes(plan.wire_ring_bytes));
+  place(plan.outboxes_offset, rings * ByteRingBytes(plan.wire_ring_bytes));
   place(plan.counters_offset, uint64_t{plan.engine_threads} * sizeof(counters::CounterBlock));
   plan.size = at;
 }
@@ -76,7 +88,8 @@ bool SameGeometry(const RegionHeader& a, const RegionHeader& b) {
          a.services_offset == b.services_offset && a.loads_offset == b.loads_offset &&
          a.sessions_offset == b.sessions_offset && a.index_offset == b.index_offset &&
          a.streams_offset == b.streams_offset && a.command_rings_offset == b.command_rings_offset &&
-         a.event_rings_offset == b.event_rings_offset && a.counters_offset == b.counters_offset;
+         a.event_rings_offset == b.event_rings_offset && a.wires_offset == b.wires_offset &&
+         a.inboxes_offset == b.inboxes_offset && a.outboxes_offset == b.outboxes_offset && a.counters_offset == b.counters_offset;
 }
 
 // A header is believed only where planning the counts that it names gives the very same offsets.
@@ -94,7 +107,9 @@ RegionHeader ReadPlan(const void* base, size_t bytes) {
                                         .sessions_per_worker = header.sessions_per_worker,
                                         .streams_per_worker = header.streams_per_worker,
                                         .ring_slots = header.ring_slots,
-                                        .quarantine_ms = header.quarantine_ms});
+                                        .quarantine_ms = header.quarantine_ms,
+                                        .wires_per_worker = header.wires_per_worker,
+                                        .wire_ring_bytes = header.wire_ring_bytes});
   if (!SameGeometry(plan, header)) throw std::invalid_argument("region: offsets do not follow from its counts");
   if (plan.size > bytes) throw std::invalid_argument("region: mapping is shorter than the header says");
   return plan;
@@ -115,6 +130,10 @@ RegionHeader PlanRegion(const RegionSpec& spec) {
   plan.index_per_worker = IndexSlots(spec.sessions_per_worker);
   plan.ring_slots = spec.ring_slots;
   plan.quarantine_ms = spec.quarantine_ms;
+  plan.wires_per_worker = spec.wires_per_worker;
+  plan.wire_ring_bytes = spec.wire_ring_bytes;
+  plan.interleaved_backlog = spec.interleaved_backlog;
+  plan.interleaved_overflow = spec.interleaved_overflow;
   plan.created_ms = MonotonicMillis();
   plan.default_latching = kLatchSameIp;
   PlaceParts(plan);
@@ -133,6 +152,15 @@ Region::Region(void* base, size_t bytes) : base_(static_cast<std::byte*>(base)),
 
 uint32_t Region::quarantine_ms() const {
   return std::atomic_ref<uint32_t>(header()->quarantine_ms).load(std::memory_order_relaxed);
+}
+
+uint32_t Region::interleaved_backlog() const {
+  return std::atomic_ref<uint32_t>(header()->interleaved_backlog).load(std::memory_order_relaxed);
+}
+
+Overflow Region::interleaved_overflow() const {
+  const uint32_t policy = std::atomic_ref<uint32_t>(header()->interleaved_overflow).load(std::memory_order_relaxed);
+  return policy == kOverflowClose ? kOverflowClose : kOverflowDropFrames;
 }
 
 ProcessSlot* Region::Process(uint32_t slot) const {
@@ -155,6 +183,8 @@ SessionEntry* Region::Session(uint32_t session) const {
 StreamEntry* Region::Stream(uint32_t stream) const {
   return Row<StreamEntry>(plan_.streams_offset, stream, streams());
 }
+
+WireEntry* Region::Wire(uint32_t wire) const { return Row<WireEntry>(plan_.wires_offset, wire, wires()); }
 
 std::span<uint32_t> Region::Index(uint32_t worker) const {
   if (worker >= plan_.workers) return {};
@@ -181,6 +211,22 @@ CommandRing Region::Commands(uint32_t worker, uint32_t thread) const {
 
 EventRing Region::Events(uint32_t worker, uint32_t thread) const {
   return RingAt<Event>(plan_.event_rings_offset, worker, thread);
+}
+
+ByteRing Region::ByteRingAt(uint64_t part, uint32_t worker, uint32_t thread) const {
+  Expect("worker", worker, 0, plan_.workers - 1);
+  Expect("thread", thread, 0, plan_.engine_threads - 1);
+  const uint64_t index = uint64_t{worker} * plan_.engine_threads + thread;
+  const uint64_t at = part + index * ByteRingBytes(plan_.wire_ring_bytes);
+  return ByteRing(At<RingHeader>(at), At<uint8_t>(at + sizeof(RingHeader)), plan_.wire_ring_bytes);
+}
+
+ByteRing Region::Inbox(uint32_t worker, uint32_t thread) const {
+  return ByteRingAt(plan_.inboxes_offset, worker, thread);
+}
+
+ByteRing Region::Outbox(uint32_t worker, uint32_t thread) const {
+  return ByteRingAt(plan_.outboxes_offset, worker, thread);
 }
 
 }  // namespace penstock::table

@@ -14,7 +14,7 @@
 namespace penstock::table {
 
 inline constexpr uint64_t kRegionMagic = 0x6b636f74736e6570;  // "penstock"
-inline constexpr uint32_t kLayoutVersion = 2;
+inline constexpr uint32_t kLayoutVersion = 3;
 
 inline constexpr uint32_t kMaxWorkers = 64;
 inline constexpr uint32_t kMaxEngineThreads = 16;
@@ -22,6 +22,10 @@ inline constexpr uint32_t kMaxServices = 1024;
 inline constexpr uint32_t kLegsPerStream = 4;
 inline constexpr uint32_t kMaxServerId = 128;    // bytes of a server's Session id
 inline constexpr uint32_t kMaxControlUrl = 512;  // bytes of the URL a TEARDOWN is sent to
+inline constexpr uint32_t kMaxAuthority = 256;   // bytes of the host and port by which a client calls us
+inline constexpr uint32_t kNoWire = UINT32_MAX;
+inline constexpr uint32_t kMaxHeldMessage = 64 * 1024;  // bytes of an RTSP message that comes on a wire, body included
+inline constexpr uint32_t kMaxWireTail = 2048;   // rest of a half-sent frame that a wire keeps for itself
 
 // Monotonic time everywhere: CLOCK_MONOTONIC in milliseconds, as a double, so that
 // one aligned 8-byte store publishes it and JavaScript reads it without BigInt.
@@ -50,6 +54,8 @@ struct alignas(64) RegionHeader {  // writer: the primary, before any child star
   uint32_t streams_per_worker;   // slice length of the stream table
   uint32_t index_per_worker;     // slots of a slice's hash index, a power of two
   uint32_t ring_slots;           // slots of each ring, a power of two
+  uint32_t wires_per_worker;     // slice length of the wire table
+  uint32_t wire_ring_bytes;      // bytes of each inbox and outbox, a power of two
   uint64_t size;
   uint64_t processes_offset;
   uint64_t services_offset;
@@ -59,10 +65,15 @@ struct alignas(64) RegionHeader {  // writer: the primary, before any child star
   uint64_t streams_offset;
   uint64_t command_rings_offset;
   uint64_t event_rings_offset;
+  uint64_t wires_offset;
+  uint64_t inboxes_offset;
+  uint64_t outboxes_offset;
   uint64_t counters_offset;
   Millis created_ms;
   uint32_t quarantine_ms;  // how long a freed pair must be silent; the primary may change it
   uint32_t default_latching;
+  uint32_t interleaved_backlog;   // bytes of frames that may wait for a peer that does not read; the primary may change it
+  uint32_t interleaved_overflow;  // Overflow: what happens then; the primary may change it
 };
 
 // ---------------------------------------------------------------- processes
@@ -216,18 +227,124 @@ struct alignas(64) StreamEntry {
   uint32_t clock_rate;  // of the RTP timestamps, 0 = not known
   uint8_t transport;    // StreamTransport
   uint8_t media;        // 0 unknown, 1 video, 2 audio, 3 other
-  uint8_t client_channel;  // interleaved: the even channel towards the client
+  uint8_t client_channel;  // interleaved: the channel of RTP towards the client
   uint8_t server_channel;
-  uint32_t reserved;
+  uint8_t client_rtcp_channel;
+  uint8_t server_rtcp_channel;
+  uint16_t reserved;
   Millis opened_ms;
+  uint32_t client_wire;  // interleaved: global slots of the wires whose frames these are; kNoWire = the worker relays them
+  uint32_t server_wire;
   LegControl legs[kLegsPerStream];
-  // -- data half; writer: the engine thread of the stream (slot % engine_threads),
-  //    or the owner worker where the transport is interleaved
+  // -- data half; writer: the engine thread of the stream (slot % engine_threads); where the
+  //    transport is interleaved the engine thread of its wires, or without wires the owner worker
   alignas(64) uint32_t attached_generation;  // the engine relays this generation
   uint32_t released_generation;              // the engine has let go of this generation: the row may be used again
   LegData data[kLegsPerStream];
 };
 static_assert(offsetof(StreamEntry, attached_generation) % 64 == 0);
+
+// ---------------------------------------------------------------- wires
+// A wire is a TCP connection that the engine relays. Its bytes stay in the kernel's buffer until
+// they are in that of the peer wire, or until the worker has dealt with the message that they are.
+enum WireKind : uint32_t { kWireClient = 1, kWireUpstream = 2 };
+enum Overflow : uint32_t { kOverflowDropFrames = 0, kOverflowClose = 1 };
+enum WireState : uint32_t {
+  kWireIdle = 0,     // not started: nothing is read
+  kWireOpen = 1,
+  kWireFaulted = 2,  // what came is no RTSP: nothing more is understood, what comes is thrown away
+  kWireEnded = 3,    // the peer has sent all that it will (FIN), and all of it was dealt with
+  kWireClosed = 4,   // nothing can be read or written any more
+};
+enum WireFault : uint32_t {
+  kFaultNone = 0,
+  kFaultMessage = 1,   // neither a frame nor a message begins here, or its head cannot be read
+  kFaultTooLarge = 2,  // more than kMaxHeldMessage
+  kFaultLate = 3,      // a message or frame was not complete in time
+};
+enum WireEnd : uint32_t {  // why a wire was closed
+  kEndNone = 0,
+  kEndBoth = 1,      // both sides have sent their FIN
+  kEndLinger = 2,    // after our FIN the peer's did not come in time
+  kEndError = 3,     // the kernel says so: reset, timed out
+  kEndMessages = 4,  // the peer takes no messages
+  kEndFrames = 5,    // the peer takes no frames, and the policy says close
+  kEndTorn = 6,      // a half-written frame or message cannot be finished
+  kEndLost = 7,      // its descriptor did not come
+};
+enum WireWriting : uint32_t { kWritingFrames = 0, kWritingMessage = 1, kWritingTail = 2 };
+
+// What was read from and written to a wire, so that an engine that dies at any instruction has a
+// successor that goes on at the very byte. A send is noted after it was made: the kernel's own
+// counts tell a successor what was sent and not noted, and this ledger, whose it was.
+struct WireLedger {
+  uint64_t taken;         // bytes of the incoming stream that are dealt with; always between frames or messages
+  uint64_t sent;          // bytes written
+  uint64_t source_taken;  // `taken` of the source, as of `sent`
+  uint32_t source;        // the wire whose frames were last written here, or kNoWire
+  uint32_t source_generation;
+  uint32_t target;        // the wire that this wire's frames last went to, or kNoWire
+  uint32_t target_generation;
+  uint32_t writing;         // WireWriting: whose bytes come next
+  uint32_t frame_offset;    // bytes already written of the frame at the head of the source
+  uint32_t tail_bytes;      // of `tail`
+  uint32_t tail_offset;     // bytes already written of it
+  uint32_t messages_taken;  // incoming messages dealt with
+  uint32_t written_seq;     // outgoing messages written, the last one's number
+  uint32_t message_bytes;   // of the message after it, once it is begun
+  uint32_t message_offset;  // bytes already written of it
+  uint32_t continue_wire;   // what that message (or written_seq, when none is begun) deals with; kNoWire = nothing
+  uint32_t continue_generation;
+  uint32_t continue_seq;
+  uint32_t reserved;
+};
+static_assert(sizeof(WireLedger) == 88);
+
+struct alignas(64) WireEntry {
+  // -- control half; writer: the owner worker
+  uint32_t sequence;    // odd while the control half is being written
+  uint32_t state;       // RowState
+  uint32_t generation;  // one more at each opening of the row
+  uint32_t thread;      // engine thread; the same for all wires that exchange frames
+  uint32_t kind;        // WireKind
+  uint32_t link;        // global slot of the client's wire, of an upstream; else kNoWire
+  uint32_t vserver;
+  uint32_t service;     // of an upstream
+  Endpoint remote;
+  Endpoint local;
+  Millis opened_ms;
+  uint32_t flags;          // the worker's own, not looked at by the engine
+  uint32_t next_cseq;      // likewise, and all below; may be written without `sequence`
+  uint32_t forwarded_seq;  // the held message that was passed on and is not answered yet, and must not be passed on again
+  uint32_t authority_bytes;
+  char authority[kMaxAuthority];
+  // -- data half; writer: the engine thread `thread`
+  alignas(64) uint32_t attached_generation;  // the engine has the descriptor of this generation
+  uint32_t released_generation;              // the engine has let go of this generation: the row may be used again
+  uint32_t wire_state;      // WireState
+  uint32_t fault;           // WireFault
+  uint32_t end;             // WireEnd
+  uint32_t error;           // errno, where `end` is kEndError
+  uint32_t written_seq;     // as in the ledger: messages up to this one are in the kernel's hands
+  uint32_t messages_taken;  // as in the ledger
+  uint32_t shut;            // 1 = our FIN is asked for, 2 = sent
+  uint32_t ledger_index;    // which of the two ledgers counts
+  uint64_t base_taken;      // the kernel's counts when the wire came
+  uint64_t base_sent;
+  WireLedger ledgers[2];
+  Millis last_rx_ms;
+  Millis last_tx_ms;  // the peer's kernel took something from us
+  uint64_t rx_bytes;  // frames and messages dealt with
+  uint64_t rx_frames;
+  uint64_t rx_messages;
+  uint64_t tx_bytes;
+  uint64_t tx_frames;
+  uint64_t tx_messages;
+  uint64_t dropped_frames;   // of the frames for this wire, those that it did not take in time
+  uint64_t unrouted_frames;  // frames that came on a channel that is nobody's
+  uint8_t tail[kMaxWireTail];
+};
+static_assert(offsetof(WireEntry, attached_generation) % 64 == 0);
 
 // ---------------------------------------------------------------- rings
 // Single producer, single consumer. `head` is written by the producer, `tail` by the consumer;
@@ -257,7 +374,43 @@ struct alignas(64) RingHeader {
 // command_rings_offset: [worker][thread] of { RingHeader, Command[ring_slots] }
 // event_rings_offset:   [worker][thread] of { RingHeader, Event[ring_slots] }, the worker being the consumer
 
+// Records about wires, in rings of bytes: `head` and `tail` count bytes, modulo wire_ring_bytes.
+// outboxes_offset: [worker][thread] of { RingHeader, bytes }, worker → engine thread
+// inboxes_offset:  [worker][thread] of { RingHeader, bytes }, engine thread → worker
+// A record lies in one piece, is aligned to 8 bytes, and is followed by its payload.
+enum WireRecordKind : uint32_t {
+  kRecordPad = 0,  // skips to the end of the ring
+  // worker → engine
+  kRecordStart = 1,     // read this wire from now on; and say where it stands, all that is open once more
+  kRecordWrite = 2,     // payload: a message to write; seq: its number. Then continue_* is continued
+  kRecordContinue = 3,  // the held message `seq` is dealt with
+  kRecordStream = 4,    // wire, generation: of a stream row that was written: its channels were opened or closed
+  kRecordShutdown = 5,  // FIN after all that is to be written
+  kRecordClose = 6,     // end it now; what is not written is lost
+  // engine → worker
+  kRecordAttached = 16,  // it is in the engine's hands; seq: last WRITE accepted, value: last WRITE written, continue_seq: last message taken
+  kRecordMessage = 17,   // payload: a whole message, which stays held until it is continued; seq: its number
+  kRecordFault = 18,     // value: WireFault; payload: what could not be read
+  kRecordEnd = 19,       // the peer's FIN; writing is still possible
+  kRecordClosed = 20,    // value: WireEnd, seq: errno of kEndError; the worker answers with kRecordClose
+  kRecordReleased = 21,  // the row may be used again
+};
+struct alignas(8) WireRecord {
+  uint32_t bytes;  // of the payload
+  uint32_t kind;   // WireRecordKind
+  uint32_t wire;   // global slot
+  uint32_t generation;
+  uint32_t seq;
+  uint32_t value;
+  uint32_t continue_wire;  // kNoWire = nothing
+  uint32_t continue_generation;
+  uint32_t continue_seq;
+  uint32_t reserved;
+};
+static_assert(sizeof(WireRecord) == 40);
+
 static_assert(std::is_trivially_copyable_v<StreamEntry> && std::is_standard_layout_v<StreamEntry>);
+static_assert(std::is_trivially_copyable_v<WireEntry> && std::is_standard_layout_v<WireEntry>);
 static_assert(std::is_trivially_copyable_v<SessionEntry> && std::is_standard_layout_v<SessionEntry>);
 
 }  // namespace penstock::table

@@ -5,7 +5,7 @@ import { PenstockError } from '../errors.js';
 import type { Layout } from './layout.js';
 
 /** The layout that this TypeScript was written for; native/table/region_layout.h has the same number. */
-const LAYOUT_VERSION = 2;
+const LAYOUT_VERSION = 3;
 
 /** Names another file to load instead of those below. */
 const OVERRIDE = 'PENSTOCK_ADDON';
@@ -22,6 +22,43 @@ export interface RegionSpec {
   /** Slots of each ring, a power of two. */
   ringSlots: number;
   quarantineMs: number;
+  wiresPerWorker: number;
+  /** Bytes of each inbox and outbox, a power of two; a message of up to half of it (less a record's head) passes. */
+  wireRingBytes: number;
+  /** Bytes of frames that may wait for a peer that does not read, before `interleavedOverflow` (a value of `layout.overflow`). */
+  interleavedBacklog: number;
+  interleavedOverflow: number;
+}
+
+/** What a worker tells the engine; which of the fields count depends on `kind` (see WireRecordKind in region_layout.h). */
+export interface OutboxRecord {
+  /** start, write, continue, stream, shutdown or close of `layout.recordKind`. */
+  kind: number;
+  /** Global slot of the wire; of the stream in a `stream` record. */
+  wire: number;
+  generation: number;
+  /** write: the number of this message, counting up by one from 1 on each wire. continue: the held message that is dealt with. */
+  seq?: number;
+  /** write: the held message that is dealt with once this one is written; on any wire of the same thread. */
+  continues?: { wire: number; generation: number; seq: number };
+  /** write: one whole message. */
+  bytes?: Uint8Array;
+}
+
+/** What the engine tells a worker. */
+export interface InboxRecord {
+  /** attached, message, fault, end, closed or released of `layout.recordKind`. */
+  kind: number;
+  wire: number;
+  generation: number;
+  /** message: its number, counting up from 1. attached: the last message accepted for writing. closed: the errno of `wireEnd.error`. */
+  seq: number;
+  /** fault: of `layout.wireFault`. closed: of `layout.wireEnd`. attached: the last message that is written. */
+  value: number;
+  /** attached: the last incoming message that is dealt with. */
+  continueSeq: number;
+  /** message: all of it. fault: what could not be read, or its beginning. A copy, the caller's own. */
+  bytes: Buffer;
 }
 
 export interface ListenOptions {
@@ -37,6 +74,8 @@ export interface EngineOptions {
   vaultFd: number;
   /** One eventfd per engine thread of the region; they stay the caller's. */
   wakeFds: readonly number[];
+  /** One eventfd per worker of the region, written when its inboxes hold something; they stay the caller's. Default: nobody is woken. */
+  workerWakeFds?: readonly number[];
   gso: boolean;
   gro: boolean;
   /** 0…2000, or -1 for `auto`. */
@@ -71,6 +110,7 @@ export interface EngineReport {
 export interface VaultStats {
   /** Held now. */
   streams: number;
+  wires: number;
   descriptors: number;
   /** Messages passed on to the engine, since start. */
   forwarded: number;
@@ -131,6 +171,13 @@ export interface NativeBinding {
   socketPair(): [number, number];
   eventFd(): number;
   wake(eventFd: number): void;
+  /**
+   * Calls back in this thread's event loop whenever `eventFd` was written; the count is taken out of it before. Keeps
+   * no process alive. One callback per descriptor, which stays the caller's and must be unwatched before it is closed.
+   */
+  watchWake(eventFd: number, callback: () => void): void;
+  /** Does nothing where it is not watched. */
+  unwatchWake(eventFd: number): void;
 
   /** Primary: starts the thread that keeps all media sockets. */
   vaultStart(): void;
@@ -147,6 +194,19 @@ export interface NativeBinding {
    * descriptor per bit, lowest first. They are closed on success; after an exception the caller still owns them.
    */
   handOver(vaultFd: number, stream: number, generation: number, legs: number, fds: readonly number[]): void;
+
+  /**
+   * Worker: gives a TCP connection away, for a wire row that is filled and open. It is closed here on success, which
+   * does not end the connection; after an exception the caller still owns it.
+   */
+  handOverWire(vaultFd: number, wire: number, generation: number, fd: number): void;
+  /**
+   * Worker: needs mapRegion before it. False: the ring has no room, nothing was said; try again later, in the same
+   * order. Throws a RangeError for a message that never fits. The engine is not woken by it: see `wake`.
+   */
+  outboxPush(worker: number, thread: number, record: OutboxRecord): boolean;
+  /** Worker: takes up to `max` records. Needs mapRegion before it. */
+  inboxRead(worker: number, thread: number, max: number): InboxRecord[];
 
   /**
    * Primary: loads the relaying BPF program; needs mapRegion before it. The descriptors stay the addon's. Throws with

@@ -27,6 +27,14 @@ export interface Layout {
     legsPerStream: number;
     maxServerId: number;
     maxControlUrl: number;
+    maxAuthority: number;
+    /** In a field that names a wire: there is none. */
+    noWire: number;
+    /** Bytes of a message that comes on a wire. */
+    maxHeldMessage: number;
+    maxWireTail: number;
+    minWireRing: number;
+    maxWireRing: number;
   }>;
   /**
    * Row sizes. `indexSlot` is one u32 of a slice's hash index; `counters` is the block of one engine thread.
@@ -48,6 +56,8 @@ export interface Layout {
       | 'ring'
       | 'command'
       | 'event'
+      | 'wire'
+      | 'wireRecord'
       | 'counters',
       number
     >
@@ -62,6 +72,8 @@ export interface Layout {
     | 'streamsPerWorker'
     | 'indexPerWorker'
     | 'ringSlots'
+    | 'wiresPerWorker'
+    | 'wireRingBytes'
     | 'size'
     | 'processesOffset'
     | 'servicesOffset'
@@ -71,10 +83,15 @@ export interface Layout {
     | 'streamsOffset'
     | 'commandRingsOffset'
     | 'eventRingsOffset'
+    | 'wiresOffset'
+    | 'inboxesOffset'
+    | 'outboxesOffset'
     | 'countersOffset'
     | 'createdMs'
     | 'quarantineMs'
     | 'defaultLatching'
+    | 'interleavedBacklog'
+    | 'interleavedOverflow'
   >;
   readonly process: Offsets<
     'pid' | 'state' | 'epoch' | 'connections' | 'startedMs' | 'heartbeatMs' | 'rssBytes' | 'cpuUs'
@@ -113,6 +130,10 @@ export interface Layout {
     | 'media'
     | 'clientChannel'
     | 'serverChannel'
+    | 'clientRtcpChannel'
+    | 'serverRtcpChannel'
+    | 'clientWire'
+    | 'serverWire'
     | 'openedMs'
     | 'legs'
     | 'attachedGeneration'
@@ -141,6 +162,44 @@ export interface Layout {
     | 'tierReason'
     | 'kernelPackets'
     | 'kernelBytes'
+  >;
+  /** Up to `authority` the control half, which the worker writes; behind it the engine's half. */
+  readonly wire: Offsets<
+    | 'sequence'
+    | 'state'
+    | 'generation'
+    | 'thread'
+    | 'kind'
+    | 'link'
+    | 'vserver'
+    | 'service'
+    | 'remote'
+    | 'local'
+    | 'openedMs'
+    | 'flags'
+    | 'nextCseq'
+    | 'forwardedSeq'
+    | 'authorityBytes'
+    | 'authority'
+    | 'attachedGeneration'
+    | 'releasedGeneration'
+    | 'wireState'
+    | 'fault'
+    | 'end'
+    | 'error'
+    | 'writtenSeq'
+    | 'messagesTaken'
+    | 'shut'
+    | 'lastRxMs'
+    | 'lastTxMs'
+    | 'rxBytes'
+    | 'rxFrames'
+    | 'rxMessages'
+    | 'txBytes'
+    | 'txFrames'
+    | 'txMessages'
+    | 'droppedFrames'
+    | 'unroutedFrames'
   >;
   readonly endpoint: Offsets<'address' | 'port' | 'family' | 'scope'>;
   readonly rewrite: Offsets<'flags' | 'ssrcFrom' | 'ssrcTo' | 'timestampDelta' | 'sequenceDelta' | 'payloadType'>;
@@ -196,6 +255,31 @@ export interface Layout {
   readonly rewriteFlags: Readonly<{ ssrc: number; sequence: number; timestamp: number; payloadType: number }>;
   readonly commandOp: Readonly<{ update: number; close: number }>;
   readonly eventKind: Readonly<{ latched: number; relearned: number; released: number }>;
+  readonly wireKind: Readonly<{ client: number; upstream: number }>;
+  readonly overflow: Readonly<{ dropFrames: number; close: number }>;
+  readonly wireState: Readonly<Record<'idle' | 'open' | 'faulted' | 'ended' | 'closed', number>>;
+  readonly wireFault: Readonly<Record<'none' | 'message' | 'tooLarge' | 'late', number>>;
+  readonly wireEnd: Readonly<
+    Record<'none' | 'both' | 'linger' | 'error' | 'messages' | 'frames' | 'torn' | 'lost', number>
+  >;
+  /** What a record of an outbox (the first six) or an inbox says; native/table/region_layout.h explains each. */
+  readonly recordKind: Readonly<
+    Record<
+      | 'start'
+      | 'write'
+      | 'continue'
+      | 'stream'
+      | 'shutdown'
+      | 'close'
+      | 'attached'
+      | 'message'
+      | 'fault'
+      | 'end'
+      | 'closed'
+      | 'released',
+      number
+    >
+  >;
 
   /** The counters of an engine thread, in the order of native/counters/counters.inc. */
   readonly counters: readonly CounterField[];

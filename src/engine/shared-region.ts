@@ -12,6 +12,9 @@ export interface Geometry {
   indexPerWorker: number;
   /** Slots of each ring, a power of two. */
   ringSlots: number;
+  wiresPerWorker: number;
+  /** Bytes of each inbox and outbox, a power of two. */
+  wireRingBytes: number;
 }
 
 /** The slots of the process table before those of the workers. */
@@ -146,6 +149,11 @@ export class SharedRegion {
     return row('stream', this.#parts.streams, this.layout.sizes.stream, stream, workers * streamsPerWorker);
   }
 
+  wireAt(wire: number): number {
+    const { workers, wiresPerWorker } = this.geometry;
+    return row('wire', this.#parts.wires, this.layout.sizes.wire, wire, workers * wiresPerWorker);
+  }
+
   /** The control half of a leg. */
   legAt(stream: number, leg: number): number {
     const legs = this.streamAt(stream) + this.layout.stream.legs;
@@ -220,6 +228,8 @@ export class SharedRegion {
       streamsPerWorker: this.getU32(header.streamsPerWorker),
       indexPerWorker: this.getU32(header.indexPerWorker),
       ringSlots: this.getU32(header.ringSlots),
+      wiresPerWorker: this.getU32(header.wiresPerWorker),
+      wireRingBytes: this.getU32(header.wireRingBytes),
     };
   }
 
@@ -234,6 +244,7 @@ export class SharedRegion {
       streams: this.getU64(header.streamsOffset),
       commandRings: this.getU64(header.commandRingsOffset),
       eventRings: this.getU64(header.eventRingsOffset),
+      wires: this.getU64(header.wiresOffset),
       counters: this.getU64(header.countersOffset),
     };
   }
@@ -241,7 +252,16 @@ export class SharedRegion {
 
 /** Where each part begins. */
 type Parts = Record<
-  'processes' | 'services' | 'loads' | 'sessions' | 'index' | 'streams' | 'commandRings' | 'eventRings' | 'counters',
+  | 'processes'
+  | 'services'
+  | 'loads'
+  | 'sessions'
+  | 'index'
+  | 'streams'
+  | 'commandRings'
+  | 'eventRings'
+  | 'wires'
+  | 'counters',
   number
 >;
 

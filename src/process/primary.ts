@@ -8,6 +8,7 @@ import { ServiceRows } from '../engine/service-cells.js';
 import { PRIMARY_SLOT, SharedRegion } from '../engine/shared-region.js';
 import { PenstockError } from '../errors.js';
 import { createLogger, type Logger } from '../log/logger.js';
+import { MAX_FRAME_BACKLOG } from '../rtsp/connection.js';
 import { loadSessionKeys } from '../session/session-keys.js';
 import { ApplianceReport } from './appliance-report.js';
 import { startEngine } from './engine-process.js';
@@ -20,6 +21,9 @@ import { Watchdog } from './watchdog.js';
 import { WorkerProcesses } from './worker-processes.js';
 
 const RING_SLOTS = 4096;
+/** Of a worker. A connection that finds none free stays with its worker. */
+const MAX_WIRES = 16_384;
+const WIRE_RING_BYTES = 256 * 1024;
 const HEARTBEAT_MS = 250;
 const DRAIN_POLL_MS = 200;
 /** How long workers may take to tell servers of the sessions that are left. */
@@ -88,6 +92,11 @@ class Primary {
       streamsPerWorker: config.maxStreams,
       ringSlots: RING_SLOTS,
       quarantineMs: config.quarantineMs,
+      // A client's connection and that of its server.
+      wiresPerWorker: Math.min(2 * config.maxSessions, MAX_WIRES),
+      wireRingBytes: WIRE_RING_BYTES,
+      interleavedBacklog: MAX_FRAME_BACKLOG,
+      interleavedOverflow: this.#binding.layout.overflow.dropFrames,
     });
     this.#region = new SharedRegion(this.#binding.mapRegion(this.#regionFd), this.#binding.layout);
     const rows = new ServiceRows(this.#region);

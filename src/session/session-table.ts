@@ -379,6 +379,8 @@ export class SessionTable extends SessionRows {
     region.setU32(row + stream.service, spec.service);
     region.setU8(row + stream.transport, streamTransport[spec.transport]);
     region.setF64(row + stream.openedMs, this.#now());
+    region.setU32(row + stream.clientWire, limits.noWire);
+    region.setU32(row + stream.serverWire, limits.noWire);
     region.clear(row + stream.legs, sizes.leg * limits.legsPerStream);
     this.#change(slot, row, { channels: { client: 0, server: 0 }, ...spec });
   }

@@ -10,6 +10,10 @@ const SMALL: RegionSpec = {
   streamsPerWorker: 16,
   ringSlots: 8,
   quarantineMs: 100,
+  wiresPerWorker: 8,
+  wireRingBytes: 4096,
+  interleavedBacklog: 65536,
+  interleavedOverflow: 0,
 };
 
 /** A region as the primary makes it, copied into plain shared memory: a test may have any number of them. */

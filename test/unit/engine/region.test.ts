@@ -13,6 +13,10 @@ const SPEC: RegionSpec = {
   streamsPerWorker: 16,
   ringSlots: 8,
   quarantineMs: 250,
+  wiresPerWorker: 8,
+  wireRingBytes: 4096,
+  interleavedBacklog: 65536,
+  interleavedOverflow: 0,
 };
 
 const binding = loadBinding();

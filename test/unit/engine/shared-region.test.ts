@@ -15,6 +15,8 @@ describe('the shared region', () => {
       streamsPerWorker: 7,
       indexPerWorker: 16,
       ringSlots: 8,
+      wiresPerWorker: 8,
+      wireRingBytes: 4096,
     });
   });
 
