@@ -23,14 +23,17 @@ using table::TierReason;
 
 // A stream that paused this long has nothing on its way between the kernel and us that could be overtaken.
 constexpr Millis kPauseMs = 2;
-// One that never pauses is taken all the same.
+// One that never pauses is taken at a moment when nothing waits in its socket, and one whose socket is never
+// empty all the same: it needs the kernel most.
 constexpr Millis kPatienceMs = 1000;
+constexpr Millis kLastPatienceMs = 5000;
 constexpr Millis kTryMs = 1;
 // Media that reaches the socket of a flow within a second, before the kernel is found unfit for it, and for how long.
 constexpr uint32_t kMostFallen = 8;
 constexpr Millis kUnfitMs = 60'000;
-// How often routes are asked for again: path MTUs shrink without notice. Spread, not to ask for all at once.
+// How often routes are asked for again: path MTUs shrink without notice. Spread, so that not all are asked for at once.
 constexpr Millis kRoutesMs = 10'000;
+constexpr Millis kRoutesV6Ms = 1000;  // routers do not fragment IPv6: what is too large is lost until we know
 constexpr uint32_t kDefaultTtl = 64;
 
 uint32_t CellOf(const Leg& leg) { return leg.stream().slot * offload::kFlowsPerStream + (leg.index() >> 1); }
@@ -53,6 +56,11 @@ uint32_t TtlOf(int fd, uint8_t family) {
   const int result = v4 ? ::getsockopt(fd, IPPROTO_IP, IP_TTL, &ttl, &length)
                         : ::getsockopt(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &ttl, &length);
   return result == 0 && ttl > 0 && ttl < 256 ? static_cast<uint32_t>(ttl) : kDefaultTtl;
+}
+
+Millis ReviewIn(const Leg& leg) {
+  if (leg.local().family == table::kFamilyV6) return kRoutesV6Ms;
+  return kRoutesMs + static_cast<Millis>(leg.stream().slot % 10) * 1000;
 }
 
 bool IsDrained(int fd) {
@@ -105,7 +113,7 @@ void Offloader::Consider(Leg& leg, Millis now) {
   kernel.key = key;
   kernel.flow = flow;
   kernel.routes_version = routes_version_;
-  kernel.review_at = now + kRoutesMs + static_cast<Millis>(leg.stream().slot % 10) * 1000;
+  kernel.review_at = now + ReviewIn(leg);
   if (unchanged) return;
   // What a former engine entered is relayed by the kernel already.
   if (same || TakeInherited(leg, key)) return Enter(leg, now);
@@ -135,10 +143,11 @@ TierReason Offloader::Plan(Leg& leg, Millis now, relay_key& key, relay_flow& flo
   return table::kReasonNone;
 }
 
-// Packets come in where packets to their source go out, even where our address is on another interface.
-// Where they do not, they fall to the sockets, which is noticed.
+// Packets come in where packets to their source go out (a strict reverse path, RFC 3704 §2.2), even where our
+// address is on another interface. Where they do not, they fall to the sockets, which is noticed.
 TierReason Offloader::PlanPath(const Leg& leg, relay_flow& flow) {
   const Leg& out = *leg.opposite();
+  if (routes_->ipsec()) return table::kReasonIpsec;
   for (const Endpoint* end : {&leg.remote(), &leg.local(), &out.local(), &out.remote()}) {
     if (IsLoopback(*end)) return table::kReasonLoopback;
     if (IsLinkLocal(*end)) return table::kReasonInterface;
@@ -147,6 +156,7 @@ TierReason Offloader::PlanPath(const Leg& leg, relay_flow& flow) {
   if (const TierReason reason = ReasonOf(in); reason != table::kReasonNone) return reason;
   const Route away = routes_->Find(out.local(), out.remote());
   if (const TierReason reason = ReasonOf(away); reason != table::kReasonNone) return reason;
+  flow.arrives = in.interface;
   flow.interface = away.interface;
   flow.mtu = away.mtu;
   return CheckInterface(in.interface);
@@ -176,8 +186,9 @@ void Offloader::RunPending(Millis now) {
   next_try_ = now + kTryMs;
   std::erase_if(pending_, [&](Leg* leg) {
     const Millis silent = now - memory::Load(leg->data()->last_rx_ms);
-    const bool paused = silent >= kPauseMs && IsDrained(leg->fd());
-    if (!paused && now - leg->kernel().pending_since < kPatienceMs) return false;
+    const Millis waited = now - leg->kernel().pending_since;
+    const bool quiet = (silent >= kPauseMs || waited >= kPatienceMs) && IsDrained(leg->fd());
+    if (!quiet && waited < kLastPatienceMs) return false;
     leg->kernel().pending = false;
     Enter(*leg, now);
     return true;

@@ -72,8 +72,6 @@ void Leg::Restore() {
   }
   quality_.Restore(Load(data_->ssrc), Load(data_->highest_sequence), Load(data_->expected), Load(data_->received),
                    Load(data_->jitter_x16));
-  // The socket's total may already be in the counters: only what comes from now on is counted.
-  overflow_known_ = false;
 }
 
 Decision::Change Leg::Judge(Packet& packet) {
@@ -223,9 +221,9 @@ void Leg::PublishSource(bool learned) {
 }
 
 uint32_t Leg::Overflowed(std::optional<uint32_t> total) {
-  const uint32_t since = overflow_known_ ? total.value_or(0) - overflow_ : 0;
-  overflow_ = total.value_or(0);
-  overflow_known_ = true;
+  if (!total || data_ == nullptr) return 0;
+  const uint32_t since = *total - static_cast<uint32_t>(Load(data_->overflowed));
+  Add(data_->overflowed, since);
   return since;
 }
 

@@ -68,7 +68,8 @@ class Leg {
   // Adds what the kernel relayed since the last call, and gives it.
   KernelCount AccountKernel(table::Millis now);
 
-  // Packets lost in the socket since the last call, from the kernel's running total; absent = none ever.
+  // Packets lost in the socket since the last call, from the kernel's running total, which goes on counting
+  // while no engine lives; absent = none ever.
   uint32_t Overflowed(std::optional<uint32_t> total);
 
  private:
@@ -89,8 +90,6 @@ class Leg {
   table::LegData* data_ = nullptr;
   bool expects_media_ = false;
   bool measured_ = false;
-  bool overflow_known_ = true;
-  uint32_t overflow_ = 0;
   uint32_t clock_rate_ = 0;
   table::Rewrite rewrite_{};
   Latch latch_;

@@ -45,6 +45,7 @@ enum {
   kFirstRtcpType = 192,    // RFC 5761 §4
   kLastRtcpType = 223,
   kMostSegments = 128,     // UDP_MAX_SEGMENTS
+  kIdentificationStep = 0x9e37,  // sets the flows of a pair of hosts far apart
   kIpv6Checksum = 1 << 7,  // BPF_F_IPV6, Linux 6.16
 };
 
@@ -107,9 +108,11 @@ INLINE __u32 WireBytes(const struct __sk_buff *skb, __u32 headers, __u32 payload
   return headers + (segment != 0 && segment < payload ? segment : payload);
 }
 
-INLINE void Count(const struct __sk_buff *skb, struct relay_cell *cell, __u32 bytes) {
-  __sync_fetch_and_add(&cell->packets, skb->gso_segs > 1 ? skb->gso_segs : 1);
+// Gives how many there were before. Not by gso_segs, which is 0 in what a hypervisor merged.
+INLINE __u64 Count(const struct __sk_buff *skb, struct relay_cell *cell, __u32 bytes) {
+  const __u32 segment = skb->gso_size;
   __sync_fetch_and_add(&cell->bytes, bytes);
+  return __sync_fetch_and_add(&cell->packets, segment == 0 ? 1 : (bytes + segment - 1) / segment);
 }
 
 INLINE __sum16 Fold(__u64 sum) {
@@ -155,7 +158,7 @@ INLINE int RelayV4(struct __sk_buff *skb) {
       .local_port = udp->dest,
   };
   const struct relay_flow *flow = map_lookup_elem(&flows, &key);
-  if (!flow) return kPass;
+  if (!flow || flow->arrives != skb->ifindex) return kPass;
   struct relay_cell *cell = map_lookup_elem(&cells, &flow->cell);
   if (!cell || !IsAllMedia(skb, V4_HEADERS, bytes)) return kPass;
   if (!Fits(skb, flow, WireBytes(skb, sizeof(*ip) + sizeof(*udp), bytes))) return kPass;
@@ -170,18 +173,22 @@ INLINE int RelayV4(struct __sk_buff *skb) {
   struct iphdr *out = Start(skb) + ETH_HLEN;
   struct udphdr *out_udp = (void *)(out + 1);
   if ((void *)(out_udp + 1) > End(skb)) return kDrop;
-  // As a socket of ours would have sent it; identification and "don't fragment" stay as they are, since they belong together.
-  __u64 sum = (__u16)~out->check + (changed & 0xffffffff);
-  sum += (__u16) ~*(const __u16 *)out + (__u16) ~*(const __u16 *)&out->ttl;
+  // As a socket of ours would have sent it: routers may fragment it. A packet that was not to be fragmented
+  // may have no identification, so it gets one that no other of the flow has for the next 65,536 packets.
+  const struct iphdr old = *out;
+  const __u64 number = Count(skb, cell, bytes);
+  if (old.frag_off != 0) {
+    out->id = __builtin_bswap16((__u16)(number + flow->cell * kIdentificationStep));
+    out->frag_off = 0;
+  }
   out->tos = 0;
   out->ttl = flow->ttl;
-  sum += *(const __u16 *)out + *(const __u16 *)&out->ttl;
-  out->check = Fold(sum);
   out->saddr = after[0];
   out->daddr = after[1];
+  // By the difference, so that a header that came damaged leaves damaged.
+  out->check = Fold(csum_diff((const void *)&old, sizeof(old), (const void *)out, sizeof(*out), (__u16)~old.check));
   out_udp->source = flow->from_port;
   out_udp->dest = flow->to_port;
-  Count(skb, cell, bytes);
   return redirect_neigh(flow->interface, 0, 0, 0);
 }
 
@@ -201,7 +208,7 @@ INLINE int RelayV6(struct __sk_buff *skb) {
   key.source_port = udp->source;
   key.local_port = udp->dest;
   const struct relay_flow *flow = map_lookup_elem(&flows, &key);
-  if (!flow) return kPass;
+  if (!flow || flow->arrives != skb->ifindex) return kPass;
   struct relay_cell *cell = map_lookup_elem(&cells, &flow->cell);
   if (!cell || !IsAllMedia(skb, V6_HEADERS, bytes)) return kPass;
   if (!Fits(skb, flow, WireBytes(skb, sizeof(*ip) + sizeof(*udp), bytes))) return kPass;

@@ -19,6 +19,7 @@ struct relay_flow {
   __be32 to[4];
   __be16 from_port;
   __be16 to_port;
+  __u32 arrives;    // the interface they come by; from any other they are for the sockets, where reverse path filters are
   __u32 interface;  // they leave by this one
   __u32 mtu;        // largest IP packet of the route
   __u32 cell;       // which counters

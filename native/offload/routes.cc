@@ -9,16 +9,20 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "memory/system_error.h"
+#include "offload/ipsec.h"
 
 namespace penstock::offload {
 namespace {
 
 using memory::UniqueFd;
 
+constexpr uint32_t GroupBit(rtnetlink_groups group) { return 1u << (group - 1); }
 constexpr uint32_t kGroups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_RULE |
-                             RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE;
+                             RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE | GroupBit(RTNLGRP_IPV6_RULE) |
+                             GroupBit(RTNLGRP_NEXTHOP);
 constexpr size_t kAnswerBytes = 16 * 1024;
 
 UniqueFd OpenNetlink(uint32_t groups) {
@@ -99,7 +103,8 @@ Routes::Routes() : questions_(OpenNetlink(0)), changes_(OpenNetlink(kGroups)) {}
 
 uint32_t Routes::Version() {
   char news[4096];
-  bool changed = false;
+  const bool before = std::exchange(ipsec_, HasIpsecPolicies());
+  bool changed = before != ipsec_;
   // Messages that found no room (ENOBUFS) are news as well.
   while (::recv(changes_.get(), news, sizeof(news), 0) >= 0 || errno == ENOBUFS) changed = true;
   if (changed) {

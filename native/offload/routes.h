@@ -26,8 +26,10 @@ class Routes {
   // Both of one family; ports do not matter.
   Route Find(const table::Endpoint& from, const table::Endpoint& to);
 
-  // Changes when something did that routes may depend on. Nothing found before is remembered then.
+  // Changes when something did that routes, or ipsec(), may depend on. Nothing found before is remembered then.
   uint32_t Version();
+  // Whether there were IPsec policies when Version was last asked for.
+  bool ipsec() const { return ipsec_; }
   // Forgets what it found, so that a smaller path MTU, which nobody announces, is seen.
   void Forget() { found_.clear(); interfaces_.clear(); }
 
@@ -42,6 +44,7 @@ class Routes {
   memory::UniqueFd questions_;
   memory::UniqueFd changes_;
   uint32_t version_ = 1;
+  bool ipsec_ = false;
   uint32_t sequence_ = 0;
   std::unordered_map<std::string, Route> found_;
   std::unordered_map<uint32_t, Interface> interfaces_;

@@ -14,7 +14,7 @@
 namespace penstock::table {
 
 inline constexpr uint64_t kRegionMagic = 0x6b636f74736e6570;  // "penstock"
-inline constexpr uint32_t kLayoutVersion = 3;
+inline constexpr uint32_t kLayoutVersion = 4;
 
 inline constexpr uint32_t kMaxWorkers = 64;
 inline constexpr uint32_t kMaxEngineThreads = 16;
@@ -154,9 +154,10 @@ enum TierReason : uint32_t {
   kReasonRoute = 10,        // no route, or not to a single host
   kReasonInterface = 11,    // an interface without Ethernet, or that the kernel would not attach to
   kReasonAttaching = 12,    // the interface is being attached to
-  kReasonUnfit = 13,        // fragments, packets larger than the MTU and the like keep coming
+  kReasonUnfit = 13,        // what it must leave to the sockets keeps coming: fragments, packets larger than the MTU
   kReasonRefused = 14,      // the kernel did not take the flow
   kReasonSettling = 15,     // waits for a pause between packets, so that none is overtaken
+  kReasonIpsec = 16,        // the machine has IPsec policies, which sockets alone obey
 };
 enum LegState : uint32_t { kLegUnused = 0, kLegWaiting = 1, kLegLatched = 2, kLegRelearning = 3, kLegClosed = 4 };
 enum StreamTransport : uint8_t { kTransportUdp = 0, kTransportInterleaved = 1, kTransportOpaque = 2 };
@@ -202,6 +203,7 @@ struct alignas(8) LegData {  // writer: the engine thread of the stream
   uint64_t tx_bytes;
   uint64_t refused;  // packets not forwarded, any reason but punches
   uint64_t punches;
+  uint64_t overflowed;  // packets that found the socket's receive buffer full (SO_RXQ_OVFL); part of no other count
   // RFC 3550 quality of what arrives on this leg (RTP legs), and the round trip to its peer (RTCP legs).
   uint32_t ssrc;
   uint32_t highest_sequence;  // extended
@@ -215,7 +217,7 @@ struct alignas(8) LegData {  // writer: the engine thread of the stream
   uint64_t kernel_packets;
   uint64_t kernel_bytes;
 };
-static_assert(sizeof(LegData) == 136);
+static_assert(sizeof(LegData) == 144);
 
 struct alignas(64) StreamEntry {
   // -- control half; writer: the owner worker

@@ -152,6 +152,7 @@ export interface Layout {
     | 'txBytes'
     | 'refused'
     | 'punches'
+    | 'overflowed'
     | 'ssrc'
     | 'highestSequence'
     | 'expected'
@@ -246,7 +247,8 @@ export interface Layout {
       | 'attaching'
       | 'unfit'
       | 'refused'
-      | 'settling',
+      | 'settling'
+      | 'ipsec',
       number
     >
   >;

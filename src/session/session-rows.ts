@@ -60,6 +60,8 @@ export interface LegView {
   txBytes: number;
   refused: number;
   punches: number;
+  /** Packets that found the receive buffer full. */
+  overflowed: number;
   ssrc: number;
   highestSequence: number;
   expected: number;
@@ -295,6 +297,7 @@ export class SessionRows {
       txBytes: region.getU64(data + legData.txBytes),
       refused: region.getU64(data + legData.refused),
       punches: region.getU64(data + legData.punches),
+      overflowed: region.getU64(data + legData.overflowed),
       ssrc: region.getU32(data + legData.ssrc),
       highestSequence: region.getU32(data + legData.highestSequence),
       expected: region.getU32(data + legData.expected),
@@ -341,6 +344,7 @@ const NO_DATA: LegData = {
   txBytes: 0,
   refused: 0,
   punches: 0,
+  overflowed: 0,
   ssrc: 0,
   highestSequence: 0,
   expected: 0,

@@ -53,6 +53,8 @@ export interface MediaListenerReport {
   tx: TrafficReport;
   refused: number;
   punches: number;
+  /** Packets that were lost here because the receive buffer was full. */
+  overflowed: number;
   /** Of what arrives here; absent before the engine has the stream. */
   tier?: TierName;
   /** Why no better one. */

@@ -138,6 +138,7 @@ function listenerReport(region: SharedRegion, stream: StreamView, leg: LegView, 
     tx: { packets: leg.txPackets, bytes: leg.txBytes },
     refused: leg.refused,
     punches: leg.punches,
+    overflowed: leg.overflowed,
     ...tierOf(region, leg),
     ...quality(region, stream, leg),
     ...(leg.roundTripUs === 0 ? {} : { roundTripMs: leg.roundTripUs / 1000 }),
@@ -189,9 +190,10 @@ const TIER_REASONS: Record<Exclude<keyof Layout['tierReason'], 'none'>, string> 
   route: 'no route to a host',
   interface: 'interface not usable',
   attaching: 'attaching to the interface',
-  unfit: 'packets too large or in fragments',
+  unfit: 'too many packets are for sockets',
   refused: 'refused by the kernel',
   settling: 'waits for a pause',
+  ipsec: 'IPsec policies',
 };
 
 function nameOf<K extends string>(values: Readonly<Record<K, number>>, value: number): K | undefined {

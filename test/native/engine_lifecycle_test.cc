@@ -51,6 +51,38 @@ TEST(engine_successor_relays_what_queued_and_keeps_what_was_learned) {
   EVENTUALLY(appliance.Count(Verdict::other_address) == 1);
 }
 
+TEST(engine_counts_what_a_full_socket_lost_though_nobody_read_it) {
+  Appliance appliance;
+  Flow flow;
+  const int small = 4096;
+  CHECK_EQ(::setsockopt(flow.ours[kMedia].fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+  uint32_t sent = 0;
+  const auto send = [&] { flow.peers[kMedia].Send(flow.At(kMedia), Rtp({.sequence = sent++, .payload = 1000})); };
+  const auto relayed = [&] { return Load(appliance.Data(flow, kMedia).rx_packets); };
+  const auto lost = [&] { return Load(appliance.Data(flow, kMedia).overflowed); };
+  appliance.Start({.gro = false});
+  appliance.Open(flow);
+  appliance.Stop();
+  for (int i = 0; i < 50; ++i) send();
+
+  appliance.Start({.gro = false});
+  appliance.HandOver(flow);
+  EVENTUALLY(relayed() > 0);
+  CHECK_EQ(lost(), 0u);
+  send();  // a packet carries the total of what was lost before it
+  EVENTUALLY(relayed() + lost() == sent);
+  CHECK(lost() > 0);
+  CHECK_EQ(appliance.Count(Counter::rx_overflow), lost());
+
+  // The successor knows what is counted already.
+  appliance.Stop();
+  appliance.Start({.gro = false});
+  appliance.HandOver(flow);
+  send();
+  EVENTUALLY(relayed() + lost() == sent);
+  CHECK_EQ(appliance.Count(Counter::rx_overflow), lost());
+}
+
 TEST(engine_starts_a_new_generation_with_clean_data) {
   Appliance appliance;
   appliance.Start();

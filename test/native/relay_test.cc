@@ -142,6 +142,7 @@ class Relay {
              const table::Endpoint& to, uint32_t mtu = 1500, uint32_t interface = kLoopback) {
     relay_flow flow{};
     offload::SetDestination(flow, from, to);
+    flow.arrives = arrives_;
     flow.interface = interface;
     flow.mtu = mtu;
     flow.ttl = 64;
@@ -170,6 +171,8 @@ class Relay {
     return out;
   }
   int error() const { return error_; }
+  // Flows entered from now on are of packets that come by this interface; the test run's come by the loopback.
+  void SetArrival(uint32_t interface) { arrives_ = interface; }
 
   uint64_t packets() const { return table_->cell(3).packets; }
   uint64_t bytes() const { return table_->cell(3).bytes; }
@@ -178,6 +181,7 @@ class Relay {
   offload::Maps maps_;
   memory::UniqueFd program_;
   std::optional<offload::FlowTable> table_;
+  uint32_t arrives_ = kLoopback;
   int error_ = 0;
 };
 
@@ -204,6 +208,9 @@ void CheckRelayed(Relay& relay, const Ends& ends, const Bytes& payload, uint32_t
   } else {
     wanted[15] = 0;
     wanted[22] = 64;
+    // Routers may fragment it, with an identification of the relay's choice.
+    Put16(wanted, 18, Get16(out.frame, 18));
+    Put16(wanted, 20, 0);
   }
   Seal(wanted);
   CHECK(out.frame == wanted);
@@ -304,6 +311,57 @@ TEST(relay_passes_on_what_is_not_media_of_a_flow) {
       check::Fail(__FILE__, __LINE__, std::string(name) + ": verdict " + check::Show(out.verdict));
     }
   }
+}
+
+TEST(relay_counts_identifications_up_where_there_may_be_none) {
+  const Ends ends = EndsV4();
+  Relay relay;
+  relay.Enter(ends.server, ends.near, ends.far, ends.client);
+  const Bytes media = Rtp({.payload = 10});
+  Bytes packet = Frame(ends.server, ends.near, media);
+  const auto identification = [&](const Bytes& frame, const Merged& merged = {}) {
+    const Outcome out = relay.Run(frame, merged);
+    CHECK_EQ(out.verdict, kRedirected);
+    CHECK_EQ(Get16(out.frame, 20), 0);  // neither "don't fragment" nor a fragment
+    CHECK_EQ(Get16(out.frame, kEthernet + 10), HeaderChecksum(out.frame));
+    return Get16(out.frame, 18);
+  };
+  const uint16_t first = identification(packet);
+  CHECK_EQ(identification(packet), static_cast<uint16_t>(first + 1));
+  // Each packet of a merged one gets its own later.
+  const Merged three{static_cast<uint32_t>(media.size()), 3};
+  CHECK_EQ(identification(Frame(ends.server, ends.near, Join({media, media, media})), three), static_cast<uint16_t>(first + 2));
+  CHECK_EQ(identification(packet), static_cast<uint16_t>(first + 5));
+  // That of a packet that may be fragmented is the server's own.
+  Put16(packet, 20, 0);
+  Seal(packet);
+  CHECK_EQ(identification(packet), 0x1234);
+}
+
+TEST(relay_does_not_mend_what_came_damaged) {
+  const Ends ends = EndsV4();
+  Relay relay;
+  relay.Enter(ends.server, ends.near, ends.far, ends.client);
+  const Bytes sound = Frame(ends.server, ends.near, Rtp({}));
+  Bytes header = sound;
+  header[kEthernet + 11] ^= 0x40;
+  const Outcome bad_header = relay.Run(header);
+  CHECK(Get16(bad_header.frame, kEthernet + 10) != HeaderChecksum(bad_header.frame));
+  Bytes payload = sound;
+  payload.back() ^= 0x40;
+  const Outcome bad_payload = relay.Run(payload);
+  CHECK(Get16(bad_payload.frame, UdpAt(sound) + 6) != UdpChecksum(bad_payload.frame));
+}
+
+TEST(relay_passes_on_what_comes_by_another_interface) {
+  const Ends ends = EndsV4();
+  Relay relay;
+  relay.SetArrival(kLoopback + 1);
+  relay.Enter(ends.server, ends.near, ends.far, ends.client);
+  CHECK_EQ(relay.Run(Frame(ends.server, ends.near, Rtp({}))).verdict, kPassed);
+  relay.SetArrival(kLoopback);
+  relay.Enter(ends.server, ends.near, ends.far, ends.client);
+  CHECK_EQ(relay.Run(Frame(ends.server, ends.near, Rtp({}))).verdict, kRedirected);
 }
 
 TEST(relay_passes_on_odd_ipv6) {

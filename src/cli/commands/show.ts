@@ -77,6 +77,10 @@ const COLUMNS: Columns = {
       media((row) => row.punches),
     ),
     column(
+      'OVERFLOWED',
+      media((row) => row.overflowed),
+    ),
+    column(
       'LOST',
       media((row) => row.lost ?? '-'),
     ),

@@ -80,6 +80,7 @@ export class FakeSource implements AdminSource {
         tx: { packets: 10, bytes: 1_234_567 },
         refused: 2,
         punches: 1,
+        overflowed: 0,
         lost: 0,
         jitterMs: 1.25,
       },
