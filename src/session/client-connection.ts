@@ -114,7 +114,9 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
 
   #receive(message: RtspMessage): void {
     if (message.kind === 'response') {
-      this.#serverRequests.answer(message, (id, { service }) => this.#serverIdAt(service, id));
+      const asker = this.#serverRequests.answer(message, (id, { service }) => this.#serverIdAt(service, id));
+      // As good a sign of life as a request: some servers ask so that they need not wait for their own timeout.
+      for (const slot of this.#slotsAt(asker?.service)) this.#proxy.table.touchClient(slot);
       this.#connection.done();
       return;
     }
@@ -328,6 +330,10 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     this.#binding.stay(service);
   }
 
+  #slotsAt(service: Service | undefined): number[] {
+    return this.#sessions.slots((session) => session.service === service);
+  }
+
   /** The claim by which this connection holds the service, if it does: its session takes its place. */
   claimFor(service: Service): Claim | undefined {
     return this.#binding.claimFor(service);
@@ -371,6 +377,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
       this.#gate.wait(() => this.onServerRequest(upstream, request));
       return;
     }
+    for (const slot of this.#slotsAt(upstream.service)) this.#proxy.table.touchServer(slot);
     rewriteServerRequest(request, this.#faces.of(upstream.service));
     this.#serverRequests.ask(upstream, request);
     this.#connection.send(request);

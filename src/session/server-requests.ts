@@ -8,33 +8,64 @@ const MAX_UNANSWERED = 16;
 
 interface Asked {
   upstream: Upstream;
+  /** The server's own number, as it wrote it. */
+  written: string | undefined;
+  /** The number by which the client knows the request. */
   cseq: number | undefined;
 }
 
-/** Requests that travel from server to client, and the way back for their answers. */
+/**
+ * Requests that travel from server to client, and the way back for their answers. Each server counts for itself
+ * (RFC 2326 §12.17), and a client may have several: a number that waits for its answer already is replaced by another.
+ */
 export class ServerRequests {
   readonly #asked: Asked[] = [];
 
+  /** Notes the request, and gives it a number of its own where it needs one. */
   ask(upstream: Upstream, request: RtspRequest): void {
-    this.#asked.push({ upstream, cseq: cseqOf(request) });
+    const written = request.headers.get('CSeq');
+    const cseq = this.#free(cseqOf(request));
+    if (cseq !== cseqOf(request)) request.headers.set('CSeq', String(cseq));
+    this.#asked.push({ upstream, written, cseq });
     if (this.#asked.length > MAX_UNANSWERED) this.#asked.shift();
   }
 
   /**
-   * Passes the client's answer to the server that asked; one that nobody waits for is dropped. An id that is not
-   * one of that server's sessions stays as the client wrote it.
+   * Passes the client's answer to the server that asked, and returns that server; one that nobody waits for is
+   * dropped. An id that is not one of that server's sessions stays as the client wrote it.
    */
-  answer(response: RtspResponse, serverIdOf: (publicId: string, upstream: Upstream) => string | undefined): void {
-    const cseq = cseqOf(response);
-    const at = cseq === undefined ? 0 : this.#asked.findIndex((asked) => asked.cseq === cseq);
-    const [asked] = at < 0 ? [] : this.#asked.splice(at, 1);
-    if (!asked) return;
+  answer(
+    response: RtspResponse,
+    serverIdOf: (publicId: string, upstream: Upstream) => string | undefined,
+  ): Upstream | undefined {
+    const at = this.#placeOf(response);
+    const asked = this.#asked[at];
+    if (!asked) return undefined;
+    // A provisional answer is not the last one.
+    if (response.status >= 200) this.#asked.splice(at, 1);
+    if (asked.written !== undefined) restoreCSeq(response, asked.written);
     response.headers.map('Session', (value) => mapSessionId(value, (id) => serverIdOf(id, asked.upstream) ?? id));
     asked.upstream.respond(response);
+    return asked.upstream;
   }
 
   forget(upstream: Upstream): void {
     for (let i = this.#asked.length - 1; i >= 0; i--)
       if (this.#asked[i]?.upstream === upstream) this.#asked.splice(i, 1);
   }
+
+  /** An answer without a number is that to the oldest request. */
+  #placeOf(response: RtspResponse): number {
+    const cseq = cseqOf(response);
+    return cseq === undefined ? 0 : this.#asked.findIndex((asked) => asked.cseq === cseq);
+  }
+
+  #free(wanted: number | undefined): number | undefined {
+    const taken = this.#asked.flatMap(({ cseq }) => cseq ?? []);
+    return wanted !== undefined && taken.includes(wanted) ? Math.max(...taken) + 1 : wanted;
+  }
+}
+
+function restoreCSeq(response: RtspResponse, written: string): void {
+  if (cseqOf(response) !== undefined && cseqOf(response) !== Number(written)) response.headers.set('CSeq', written);
 }

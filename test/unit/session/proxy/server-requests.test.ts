@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { rtsp } from '../../../support/peer.js';
+import { rtsp, type ScriptedServer } from '../../../support/peer.js';
 import { answer, INTERLEAVED, meet, pass, request, setUp, startFarm, URL } from './farm.js';
 
 describe('requests from the server', () => {
@@ -65,6 +65,70 @@ describe('requests from the server', () => {
     expect(await server.message()).toBe(rtsp(['RTSP/1.0 200 OK', 'X: mine']));
     await pass(client, server, request('OPTIONS', '*', 1), answer(1));
     expect(server.pending).toBe('');
+  });
+
+  it('of two servers with one number reach the client with two, and each answer its server with its own', async () => {
+    const farm = await startFarm({ servers: 2 });
+    const { client, server } = await meet(farm);
+    client.send(request('OPTIONS', URL, 50, [`Session: ${farm.proxy.publicId(1, 'T1')}`]));
+    const other = await (farm.servers[1] as ScriptedServer).accepted();
+    await other.message();
+    other.send(answer(50));
+    await client.message();
+    server.send(request('OPTIONS', '*', 7, ['X: first']));
+    expect(await client.message()).toBe(request('OPTIONS', '*', 7, ['X: first']));
+    other.send(request('OPTIONS', '*', 7, ['X: second']));
+    expect(await client.message()).toBe(request('OPTIONS', '*', 8, ['X: second']));
+    client.send(answer(8, ['X: to the second']) + answer(7, ['X: to the first']));
+    expect(await other.message()).toBe(answer(7, ['X: to the second']));
+    expect(await server.message()).toBe(answer(7, ['X: to the first']));
+    other.send(request('OPTIONS', '*', 7));
+    expect(await client.message(), 'the number is free again').toBe(request('OPTIONS', '*', 7));
+  });
+
+  it('of a server that counts not at all are told apart too', async () => {
+    const { client, server } = await meet(await startFarm());
+    for (const cseq of [0, 1]) {
+      server.send(request('OPTIONS', '*', 0));
+      expect(await client.message()).toBe(request('OPTIONS', '*', cseq));
+    }
+    client.send(answer(1, ['X: b']) + answer(0, ['X: a']));
+    expect(await server.message()).toBe(answer(0, ['X: b']));
+    expect(await server.message()).toBe(answer(0, ['X: a']));
+  });
+
+  it('may be answered by 100 Continue first', async () => {
+    const { client, server } = await meet(await startFarm());
+    server.send(request('ANNOUNCE', URL, 3));
+    await client.message();
+    for (const status of ['100 Continue', '200 OK']) {
+      client.send(answer(3, [], status));
+      expect(await server.message()).toBe(answer(3, [], status));
+    }
+    client.send(answer(3, [], '200 OK'));
+    await pass(client, server, request('OPTIONS', '*', 1), answer(1));
+    expect(server.pending, 'there is one final answer').toBe('');
+  });
+
+  it('show that the server lives, and their answers that the client does', async () => {
+    const farm = await startFarm();
+    const { client, server } = await meet(farm);
+    await setUp(client, server, INTERLEAVED);
+    for (let cseq = 1; cseq <= 4; cseq++) {
+      farm.proxy.pass(50_000);
+      server.send(request('GET_PARAMETER', URL, cseq));
+      await client.message();
+      client.send(answer(cseq));
+      await server.message();
+    }
+    expect(farm.proxy.table.stats().sessions).toBe(1);
+    for (let cseq = 5; cseq <= 7; cseq++) {
+      server.send(request('GET_PARAMETER', URL, cseq));
+      await client.message();
+      farm.proxy.pass(cseq < 7 ? 50_000 : 21_000);
+    }
+    expect(farm.proxy.table.stats().sessions, 'unanswered ones do not keep a session').toBe(0);
+    expect(await server.message()).toBe(request('TEARDOWN', URL, 1, ['Session: S1']));
   });
 
   it('do not disturb a client that never answers', async () => {
