@@ -192,6 +192,7 @@ function complete(values: OptionSet, vservers: readonly ParsedVserver[]): Config
     drainTimeoutMs: values['drain-timeout'],
     quarantineMs: values.quarantine,
     teardownOnDisconnect: values['teardown-on-disconnect'],
+    redirects: values.redirects,
     packetPath: values['packet-path'],
     batchDelayUs: values['batch-delay'],
     workers: values.workers,

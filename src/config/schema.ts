@@ -12,6 +12,7 @@ import {
   MONITOR_KINDS,
   PACKET_PATHS,
   PORT_POLICIES,
+  REDIRECTS,
   SESSION_ID_MODES,
 } from './types.js';
 import type { ValueType } from './values.js';
@@ -194,6 +195,11 @@ export const OPTIONS = {
     value.toggle,
     'End a UDP session when its RTSP connection is lost, instead of waiting for silence.',
     { standard: 'false' },
+  ),
+  redirects: one(
+    value.choice(REDIRECTS),
+    'A redirection to a server of the vserver is rewritten to come back through here, followed here, or passed as it is.',
+    { standard: 'rewrite' },
   ),
   'packet-path': one(
     value.choice(PACKET_PATHS),

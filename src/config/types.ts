@@ -9,6 +9,7 @@ export const PORT_POLICIES = ['preserve', 'pool'] as const;
 export const LATCHINGS = ['off', 'same-ip', 'any'] as const;
 export const SESSION_ID_MODES = ['sealed', 'prefix', 'suffix'] as const;
 export const PACKET_PATHS = ['auto', 'offload', 'gso', 'mmsg'] as const;
+export const REDIRECTS = ['rewrite', 'follow', 'pass'] as const;
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export const MONITOR_KINDS = ['tcp', 'options', 'describe', 'none'] as const;
 
@@ -17,6 +18,7 @@ export type PortPolicy = (typeof PORT_POLICIES)[number];
 export type Latching = (typeof LATCHINGS)[number];
 export type SessionIdMode = (typeof SESSION_ID_MODES)[number];
 export type PacketPath = (typeof PACKET_PATHS)[number];
+export type RedirectMode = (typeof REDIRECTS)[number];
 export type LogLevel = (typeof LOG_LEVELS)[number];
 export type MonitorKind = (typeof MONITOR_KINDS)[number];
 
@@ -103,6 +105,7 @@ export interface ConfigOf<Service> {
   /** How long a freed port pair must be silent. */
   quarantineMs: number;
   teardownOnDisconnect: boolean;
+  redirects: RedirectMode;
   packetPath: PacketPath;
   /** Microseconds, or BATCH_DELAY_AUTO. */
   batchDelayUs: number;

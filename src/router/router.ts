@@ -69,6 +69,11 @@ export class Router {
     if (!claim.release()) this.#recent.remember(vserver.name, key, claim.service.index);
   }
 
+  /** A server sent a client to another service: the client's next request of that key without a session goes there. */
+  redirected(vserver: Vserver, key: RouteKey, service: Service): void {
+    this.#recent.remember(vserver.name, key, service.index);
+  }
+
   #memberAt({ ip, port }: ServiceAddress, vserver: Vserver): Service {
     const service = this.serviceByAddress(ip, port, vserver);
     if (service) return service;

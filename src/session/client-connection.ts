@@ -14,7 +14,15 @@ import { ClientFaces } from './client-faces.js';
 import { FrameRelay } from './frame-relay.js';
 import { Presentation } from './presentation.js';
 import type { RtspProxy } from './proxy.js';
-import { type Faces, rewriteReply, rewriteRequest, rewriteServerRequest, sessionIdOf } from './rewriter.js';
+import { nameBase, type Redirection, Redirects } from './redirects.js';
+import {
+  type Faces,
+  rewriteReply,
+  rewriteRequest,
+  rewriteServerRequest,
+  sessionIdOf,
+  toRedirected,
+} from './rewriter.js';
 import { ServerRequests } from './server-requests.js';
 import { ServiceBinding } from './service-binding.js';
 import type { EndReason, SessionCarrier } from './session-keeper.js';
@@ -51,6 +59,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   readonly #binding: ServiceBinding;
   readonly #frames: FrameRelay;
   readonly #faces: ClientFaces;
+  readonly #redirects: Redirects;
   readonly #gate = new AnswerGate();
   readonly #serverRequests = new ServerRequests();
   #busy = false;
@@ -77,7 +86,8 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
       onClose: () => this.#onClose(),
     });
     this.#upstreams = new Upstreams(this, proxy.config.connectTimeoutMs);
-    this.#faces = new ClientFaces(proxy, this.local);
+    this.#redirects = new Redirects(proxy, vserver);
+    this.#faces = new ClientFaces(proxy, this.local, this.#redirects);
     this.#frames = new FrameRelay(proxy, this.#connection, this.channels);
     this.#binding = new ServiceBinding(proxy.router, vserver, this.remote.ip);
   }
@@ -237,8 +247,8 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     return this.#binding.choose(request.uri, exclude);
   }
 
-  /** One request to one service and its answer, both rewritten. */
-  async #exchange(request: RtspRequest, target: Target): Promise<RtspResponse> {
+  /** One request to one service and its answer, both rewritten. `followed`: redirections that led here. */
+  async #exchange(request: RtspRequest, target: Target, followed = 0): Promise<RtspResponse> {
     const { service, serverId } = target;
     const upstream = await this.#upstreams.connect(service);
     this.#faces.hear(request.uri);
@@ -249,9 +259,38 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
       request.method === 'SETUP'
         ? await this.#setUp(request, upstream, faces, serverId)
         : await this.#ask(upstream, request, faces);
+    const redirection = this.#redirects.read(reply, request.uri);
+    if (redirection && serverId === undefined && this.#redirects.shouldFollow(request, redirection, followed)) {
+      const found = await this.#follow(request, redirection, followed + 1);
+      if (found) return found;
+    }
     rewriteReply(reply, faces);
+    if (redirection) this.#binding.expect(redirection.uri, redirection.service);
     this.#learn(request, reply, target);
     return reply;
+  }
+
+  /** Asks the server that a redirection names; undefined if it cannot be reached: the client has to know then. */
+  async #follow(request: RtspRequest, redirection: Redirection, followed: number): Promise<RtspResponse | undefined> {
+    const { service } = redirection;
+    const asked = request.uri;
+    const former = this.#binding.service;
+    // What the former server sent behind its answer waits for no answer of its own.
+    this.#gate.open();
+    this.#binding.move(service);
+    if (former && former !== service && this.#sessions.size === 0) this.#upstreams.connected(former)?.closeWhenIdle();
+    if (request.method === 'DESCRIBE') request.uri = toRedirected(redirection.uri, this.#faces.of(service));
+    try {
+      const reply = await this.#exchange(request, { service, serverId: undefined }, followed);
+      nameBase(request, reply, asked);
+      return reply;
+    } catch (error) {
+      if (!isUnreachable(error)) throw error;
+      this.#proxy.unreachable(service, error);
+      this.#binding.leave();
+      request.uri = asked;
+      return undefined;
+    }
   }
 
   #ask(upstream: Upstream, request: RtspRequest, faces: Faces): Promise<RtspResponse> {
@@ -378,6 +417,8 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
       return;
     }
     for (const slot of this.#slotsAt(upstream.service)) this.#proxy.table.touchServer(slot);
+    const redirection = this.#redirects.read(request, request.uri);
+    if (redirection) this.#binding.expect(redirection.uri, redirection.service);
     rewriteServerRequest(request, this.#faces.of(upstream.service));
     this.#serverRequests.ask(upstream, request);
     this.#connection.send(request);

@@ -2,18 +2,21 @@ import type { Service } from '../router/service.js';
 import type { PeerAddress } from '../rtsp/connection.js';
 import { formatAuthority, parseRtspUrl } from '../rtsp/headers/url.js';
 import type { RtspProxy } from './proxy.js';
+import type { Redirects } from './redirects.js';
 import type { Faces } from './rewriter.js';
 
 /** What one client calls us by, and what it must see in place of a server's own names. */
 export class ClientFaces {
   readonly #proxy: RtspProxy;
   readonly #local: PeerAddress;
+  readonly #redirects: Redirects;
   /** `host:port` of the newest request that names one. */
   #authority: string | undefined;
 
-  constructor(proxy: RtspProxy, local: PeerAddress) {
+  constructor(proxy: RtspProxy, local: PeerAddress, redirects: Redirects) {
     this.#proxy = proxy;
     this.#local = local;
+    this.#redirects = redirects;
   }
 
   /** A request of the client names us. */
@@ -24,6 +27,7 @@ export class ClientFaces {
   of(service: Service): Faces {
     return {
       isServer: (authority) => this.#proxy.names(service, authority),
+      leadsHere: (authority) => this.#redirects.serviceAt(authority) !== undefined,
       appliance: this.#authority ?? formatAuthority(this.#local.ip, this.#local.port),
       serverIp: service.ip,
       applianceIp: this.#proxy.clientMediaAddress(this.#local.ip).advertised,

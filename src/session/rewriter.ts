@@ -8,6 +8,8 @@ import { rewriteSdp } from '../rtsp/sdp.js';
 export interface Faces {
   /** Whether an authority in a URL names the server itself. */
   isServer(authority: Authority): boolean;
+  /** Whether a redirection to it is to come back through us. */
+  leadsHere(authority: Authority): boolean;
   /** `host:port` by which the client reached us. */
   appliance: string;
   /** The server's address in SDP becomes ours. */
@@ -17,7 +19,7 @@ export interface Faces {
   encodeId(serverId: string): string;
 }
 
-const URL_FIELDS = ['Content-Base', 'Content-Location', 'Location'];
+const URL_FIELDS = ['Content-Base', 'Content-Location'];
 
 /** The one field of a request that must always change: the server gets its own id back. */
 export function rewriteRequest(request: RtspRequest, serverId: string | undefined): void {
@@ -27,7 +29,7 @@ export function rewriteRequest(request: RtspRequest, serverId: string | undefine
 /** Rewrites all of an answer but Transport. RFC 2326 §12.37, §12.33, §12.14–12.15, §12.23 and appendix C. */
 export function rewriteReply(reply: RtspResponse, faces: Faces): void {
   rewriteSession(reply, faces);
-  for (const name of URL_FIELDS) reply.headers.map(name, (url) => toAppliance(url, faces));
+  rewriteUrls(reply, faces);
   reply.headers.map('RTP-Info', (value) => mapRtpInfoUrls(value, (url) => toAppliance(url, faces)));
   if (reply.body.length > 0 && isSdp(reply)) rewriteDescription(reply, faces);
 }
@@ -35,7 +37,7 @@ export function rewriteReply(reply: RtspResponse, faces: Faces): void {
 /** A server's own request on its way to the client: the id, and where a REDIRECT leads. */
 export function rewriteServerRequest(request: RtspRequest, faces: Faces): void {
   rewriteSession(request, faces);
-  for (const name of URL_FIELDS) request.headers.map(name, (url) => toAppliance(url, faces));
+  rewriteUrls(request, faces);
   const uri = toAppliance(request.uri, faces);
   if (uri !== request.uri) request.uri = uri;
   if (request.body.length > 0 && isSdp(request)) rewriteDescription(request, faces);
@@ -51,6 +53,16 @@ export function sessionIdOf(message: RtspMessage): string | undefined {
 
 function rewriteSession(message: RtspMessage, faces: Faces): void {
   message.headers.map('Session', (value) => mapSessionId(value, (id) => (id === '' ? id : faces.encodeId(id))));
+}
+
+function rewriteUrls({ headers }: RtspMessage, faces: Faces): void {
+  for (const name of URL_FIELDS) headers.map(name, (url) => toAppliance(url, faces));
+  headers.map('Location', (url) => toRedirected(url, faces));
+}
+
+/** A redirection as the client gets it. */
+export function toRedirected(url: string, faces: Faces): string {
+  return replaceAuthority(url, faces.leadsHere, faces.appliance);
 }
 
 function toAppliance(url: string, faces: Faces): string {

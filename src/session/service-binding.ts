@@ -1,4 +1,4 @@
-import type { Claim } from '../router/claim.js';
+import { Claim } from '../router/claim.js';
 import { routePath } from '../router/route-path.js';
 import type { Router } from '../router/router.js';
 import type { Service } from '../router/service.js';
@@ -52,6 +52,19 @@ export class ServiceBinding {
     if (this.#service === undefined) return false;
     if (NO_NEW_SESSIONS.has(this.#service.state)) return true;
     return this.#vserver.method === 'url-hash' && this.#path === '' && routePath(uri) !== '';
+  }
+
+  /** A redirection is followed: the connection belongs to that service from now on. */
+  move(service: Service): void {
+    this.leave();
+    this.#service = service;
+    this.#claim = new Claim(service);
+  }
+
+  /** A server sent the client to that service: where it asks for that URL without a session, here or on a new connection. */
+  expect(uri: string, service: Service): void {
+    this.#router.redirected(this.#vserver, { clientIp: this.#clientIp, path: routePath(uri) }, service);
+    this.leave();
   }
 
   /** A session came about: the connection stays with its service if it has none yet. */

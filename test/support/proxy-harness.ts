@@ -216,6 +216,7 @@ function baseConfig(services: readonly ServiceAt[]): Config {
     drainTimeoutMs: 1_000,
     quarantineMs: 0,
     teardownOnDisconnect: false,
+    redirects: 'rewrite',
     packetPath: 'auto',
     batchDelayUs: 0,
     workers: 1,

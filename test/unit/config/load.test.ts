@@ -52,6 +52,7 @@ describe('defaults', () => {
       sessionId: 'sealed',
       idleTimeoutMs: 60_000,
       teardownOnDisconnect: false,
+      redirects: 'rewrite',
       packetPath: 'auto',
       batchDelayUs: -1,
       workers: Math.min(availableParallelism(), 64),

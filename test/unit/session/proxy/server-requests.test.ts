@@ -16,21 +16,6 @@ describe('requests from the server', () => {
     },
   );
 
-  it('are rewritten where they name the server: REDIRECT', async () => {
-    const farm = await startFarm({ servers: 2 });
-    const { client, server } = await meet(farm);
-    await pass(client, server, request('DESCRIBE', URL, 1), answer(1));
-    const [own, other] = farm.servers.map(({ port }) => `127.0.0.1:${port}`);
-    const redirect = (authority: string) =>
-      request('REDIRECT', `rtsp://${authority}/live`, 732, [`Location: rtsp://${authority}/b`, 'Range: npt=5-']);
-    server.send(redirect(own as string));
-    expect(await client.message()).toBe(redirect('edge.example:8554'));
-    server.send(redirect(other as string));
-    expect(await client.message(), 'another server is not this one').toBe(redirect(other as string));
-    server.send(redirect('192.0.2.9:8001'));
-    expect(await client.message()).toBe(redirect('192.0.2.9:8001'));
-  });
-
   it('are rewritten in their description too: ANNOUNCE', async () => {
     const farm = await startFarm();
     const { client, server } = await meet(farm);
