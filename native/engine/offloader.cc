@@ -121,6 +121,7 @@ void Offloader::Consider(Leg& leg, Millis now) {
 }
 
 TierReason Offloader::Plan(Leg& leg, Millis now, relay_key& key, relay_flow& flow) {
+  if (leg.opaque()) return table::kReasonNotRtp;
   if (leg.rtcp()) return table::kReasonReports;
   if (options_.table == nullptr) return options_.absent;
   if (!leg.expects_media()) return table::kReasonNoMedia;

@@ -73,7 +73,8 @@ bool Latch::MayLatch(const Arrival& packet, Verdict& refusal) const {
     return false;
   }
   refusal = Verdict::bad_header;
-  // Junk is believed only from the address that RTSP named.
+  // What shows no header is believed only from the address that RTSP named.
+  if (packet.kind == Kind::kOpaque) return declared_address;
   return packet.kind != Kind::kJunk || (declared_address && packet.tolerated);
 }
 

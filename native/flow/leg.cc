@@ -54,6 +54,7 @@ void Leg::Configure(const table::LegControl& control, uint32_t clock_rate) {
   local_ = control.local;
   rewrite_ = control.rewrite;
   expects_media_ = (control.flags & table::kLegExpectsMedia) != 0;
+  opaque_ = (control.flags & table::kLegOpaque) != 0;
   latch_.Update(RulesOf(control, rtcp()));
   if (data_ != nullptr) PublishSource(false);
 }
@@ -75,7 +76,7 @@ void Leg::Restore() {
 }
 
 Decision::Change Leg::Judge(Packet& packet) {
-  packet.kind = rtp::Classify(packet.bytes, rtcp());
+  packet.kind = KindOf(packet.bytes);
   Arrival arrival{*packet.source, packet.kind, Tolerates(packet), 0, 0};
   if (packet.kind == Kind::kRtp) {
     arrival.sequence = rtp::Load16(&packet.bytes[2]);
@@ -91,6 +92,11 @@ Decision::Change Leg::Judge(Packet& packet) {
   }
   packet.verdict = decision.accepted ? JudgeContent(packet, arrival) : decision.refusal;
   return decision.change;
+}
+
+Kind Leg::KindOf(std::span<uint8_t> bytes) const {
+  if (!opaque_) return rtp::Classify(bytes, rtcp());
+  return bytes.empty() ? Kind::kPunch : Kind::kOpaque;
 }
 
 // The latched source may be alive without a packet of it coming here: a candidate must know.
@@ -115,6 +121,7 @@ Verdict Leg::JudgeContent(const Packet& packet, const Arrival& arrival) {
 }
 
 void Leg::Measure(const Packet& packet, int64_t now_us) {
+  if (packet.kind == Kind::kOpaque) return;
   if (packet.kind == Kind::kRtp) {
     MeasureRtp(packet, now_us);
   } else {

@@ -37,6 +37,7 @@ class Leg {
   const table::Endpoint& local() const { return local_; }
   table::LegState state() const { return latch_.state(); }
   bool expects_media() const { return expects_media_; }
+  bool opaque() const { return opaque_; }
   bool rtcp() const { return (index_ & 1) != 0; }
   net::SendTarget& target() { return target_; }
   const table::Rewrite& rewrite() const { return rewrite_; }
@@ -73,6 +74,7 @@ class Leg {
   uint32_t Overflowed(std::optional<uint32_t> total);
 
  private:
+  rtp::Kind KindOf(std::span<uint8_t> bytes) const;
   bool Tolerates(const Packet& packet) const;
   void HearKernel(const Packet& packet);
   counters::Verdict JudgeContent(const Packet& packet, const Arrival& arrival);
@@ -89,6 +91,7 @@ class Leg {
   table::Endpoint local_{};
   table::LegData* data_ = nullptr;
   bool expects_media_ = false;
+  bool opaque_ = false;
   bool measured_ = false;
   uint32_t clock_rate_ = 0;
   table::Rewrite rewrite_{};

@@ -15,6 +15,7 @@ enum class Kind : uint8_t {
   kRtcp,   // valid RTCP
   kPunch,  // one of the known shapes
   kJunk,   // anything else; rtspsrc punches with 200 random bytes
+  kOpaque, // of a stream that is not RTP: nothing can be told of it
 };
 
 inline constexpr size_t kPunchBelow = 8;  // openRTSP: 4 bytes cefaedfe

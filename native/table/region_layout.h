@@ -14,7 +14,7 @@
 namespace penstock::table {
 
 inline constexpr uint64_t kRegionMagic = 0x6b636f74736e6570;  // "penstock"
-inline constexpr uint32_t kLayoutVersion = 4;
+inline constexpr uint32_t kLayoutVersion = 5;
 
 inline constexpr uint32_t kMaxWorkers = 64;
 inline constexpr uint32_t kMaxEngineThreads = 16;
@@ -158,6 +158,7 @@ enum TierReason : uint32_t {
   kReasonRefused = 14,      // the kernel did not take the flow
   kReasonSettling = 15,     // waits for a pause between packets, so that none is overtaken
   kReasonIpsec = 16,        // the machine has IPsec policies, which sockets alone obey
+  kReasonNotRtp = 17,       // the kernel's relay knows RTP only
 };
 enum LegState : uint32_t { kLegUnused = 0, kLegWaiting = 1, kLegLatched = 2, kLegRelearning = 3, kLegClosed = 4 };
 enum StreamTransport : uint8_t { kTransportUdp = 0, kTransportInterleaved = 1, kTransportOpaque = 2 };
@@ -165,6 +166,7 @@ enum StreamTransport : uint8_t { kTransportUdp = 0, kTransportInterleaved = 1, k
 // Flags of LegControl.
 enum LegFlags : uint8_t {
   kLegExpectsMedia = 1,  // RTP is expected from here (server of a PLAY, client of a RECORD or backchannel): no probation
+  kLegOpaque = 2,  // not RTP, so that all packets of the right source are forwarded unread
 };
 
 // Header rewriting of the packets that leave by a leg. Deltas are added modulo their width.

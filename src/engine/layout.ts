@@ -248,12 +248,13 @@ export interface Layout {
       | 'unfit'
       | 'refused'
       | 'settling'
+      | 'notRtp'
       | 'ipsec',
       number
     >
   >;
   readonly streamTransport: Readonly<{ udp: number; interleaved: number; opaque: number }>;
-  readonly legFlags: Readonly<{ expectsMedia: number }>;
+  readonly legFlags: Readonly<{ expectsMedia: number; opaque: number }>;
   readonly rewriteFlags: Readonly<{ ssrc: number; sequence: number; timestamp: number; payloadType: number }>;
   readonly commandOp: Readonly<{ update: number; close: number }>;
   readonly eventKind: Readonly<{ latched: number; relearned: number; released: number }>;

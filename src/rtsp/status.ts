@@ -58,6 +58,10 @@ export function reason(status: number): string {
   return REASONS[status] ?? 'Unknown';
 }
 
+export function isSuccess({ status }: RtspResponse): boolean {
+  return status >= 200 && status < 300;
+}
+
 /** A response with the CSeq of the request it answers, if that had one, before the given fields. */
 export function makeResponse(request: RtspRequest | undefined, status: number, extra: HeaderInit = {}): RtspResponse {
   const headers = new HeaderList();

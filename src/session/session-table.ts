@@ -43,6 +43,8 @@ export interface LegSpec {
   alternate?: Endpoint | undefined;
   latching: keyof Layout['latching'];
   expectsMedia: boolean;
+  /** Its packets are not RTP: relayed without a look at them. */
+  opaque?: boolean;
   rewrite?: RewriteSpec;
 }
 
@@ -405,7 +407,8 @@ export class SessionTable extends SessionRows {
     writeEndpoint(region, at + leg.declared, spec.declared);
     writeEndpoint(region, at + leg.alternate, spec.alternate);
     region.setU8(at + leg.latching, latching[spec.latching]);
-    region.setU8(at + leg.flags, spec.expectsMedia ? legFlags.expectsMedia : 0);
+    const flags = (spec.expectsMedia ? legFlags.expectsMedia : 0) | (spec.opaque ? legFlags.opaque : 0);
+    region.setU8(at + leg.flags, flags);
     if (spec.rewrite !== undefined) this.#writeRewrite(at + leg.rewrite, spec.rewrite);
   }
 

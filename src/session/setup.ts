@@ -1,7 +1,8 @@
 import { PenstockError } from '../errors.js';
 import { parseSession } from '../rtsp/headers/session.js';
-import type { RtspRequest, RtspResponse } from '../rtsp/message.js';
+import type { RtspMessage, RtspRequest, RtspResponse } from '../rtsp/message.js';
 import type { MediaSection } from '../rtsp/sdp.js';
+import { isSuccess } from '../rtsp/status.js';
 import type { CarriedStream } from './carried-sessions.js';
 import type { ClientConnection } from './client-connection.js';
 import type { PortPair } from './port-allocator.js';
@@ -74,7 +75,7 @@ export class Setup {
 
   /** Opens the stream that the answer describes, and rewrites the answer's Transport. */
   complete(reply: RtspResponse): void {
-    if (reply.status !== 200) return;
+    if (!isSuccess(reply)) return;
     const match = matchReply(this.#plan, this.#numbers(), reply.headers.get('Transport'));
     const serverId = sessionIdOf(reply) ?? this.#serverId;
     if (serverId === undefined) {
@@ -90,7 +91,7 @@ export class Setup {
   /** The server did its part and we could not do ours: it must not keep a stream that no client will hear of. */
   undo(reply: RtspResponse): void {
     const serverId = sessionIdOf(reply) ?? this.#serverId;
-    if (reply.status !== 200 || serverId === undefined) return;
+    if (!isSuccess(reply) || serverId === undefined) return;
     const { service } = this.#upstream;
     this.#client.sendTeardown(this.#upstream, this.#request.uri, serverId);
     if (this.#isNew) this.#proxy.keeper.ended(service, serverId, 'setup-failed');
@@ -156,7 +157,7 @@ export class Setup {
       ports.release(client);
       throw error;
     }
-    setTransport(reply, toClient(match, { source: advertised, serverPorts: numbersOf(client) }));
+    replaceTransport(reply, toClient(match, { source: advertised, serverPorts: numbersOf(client) }));
     return { kind: 'udp', stream };
   }
 
@@ -175,7 +176,7 @@ export class Setup {
     });
     table.setFlags(session, { interleaved: true });
     this.#client.channels.open(this.#upstream, server, client, slot, this.#proxy.legIndex);
-    setTransport(reply, toClient(match, { source: this.#client.local.ip, channels: client }));
+    replaceTransport(reply, toClient(match, { source: this.#client.local.ip, channels: client }));
     return { kind: 'interleaved', stream: slot, channels: [client.rtp, client.rtcp], upstream: this.#upstream };
   }
 
@@ -194,6 +195,7 @@ export class Setup {
       alternate: side === 'server' ? { ip: this.#upstream.service.ip, port: 0 } : undefined,
       latching,
       expectsMedia: part === 'rtp' && expects[side],
+      opaque: !alternative.isRtp,
     });
     return [
       leg('client', client, 'rtp'),
@@ -232,17 +234,12 @@ function numbersOf(pair: PortPair): { rtp: number; rtcp: number } {
   return { rtp: pair.rtp.port, rtcp: pair.rtcp.port };
 }
 
-/** All alternatives go into the first field; the server sees one. */
-function replaceTransport(request: RtspRequest, value: string): void {
-  const fields = request.headers.getAll('Transport').length;
-  if (fields > 1) {
-    request.headers.delete('Transport');
-    request.headers.append('Transport', value);
-  } else request.headers.set('Transport', value);
-}
-
-function setTransport(reply: RtspResponse, value: string): void {
-  reply.headers.set('Transport', value);
+/** All alternatives go into one field, in its place where there was one. */
+function replaceTransport({ headers }: RtspMessage, value: string): void {
+  if (headers.getAll('Transport').length > 1) {
+    headers.delete('Transport');
+    headers.append('Transport', value);
+  } else headers.set('Transport', value);
 }
 
 /**

@@ -7,7 +7,9 @@ import {
   hasParam,
   isInterleaved,
   isMulticast,
+  isRtp,
   isUdp,
+  mayUseOnePort,
   param,
   parseTransport,
   portPair,
@@ -25,8 +27,8 @@ import type { PortNumbers } from './port-allocator.js';
 //   toClient     the Transport field for the client, naming the client-side listening service
 
 /**
- * `udp`: RTP that we relay. `interleaved`: RTP inside the RTSP connection. `opaque`: a protocol that
- * we do not know; its parameters pass, its media is not ours.
+ * `udp`: datagrams that we relay. `interleaved`: frames inside the RTSP connection. `opaque`: names neither ports
+ * nor channels; its parameters pass, its media is not ours.
  */
 export type TransportKind = 'udp' | 'interleaved' | 'opaque';
 
@@ -41,6 +43,8 @@ export interface Alternative {
   kind: TransportKind;
   /** As the client wrote it. */
   spec: TransportSpec;
+  /** Other protocols (`MP2T/H2221/UDP`, `RAW/RAW/UDP`) are relayed without a look at their packets. */
+  isRtp: boolean;
   /** UDP: the client's own numbers, none where it gave none or zero. Also what `preserve` asks for. */
   clientPorts?: PortNumbers;
   /** Interleaved: the channels that the client asked for. */
@@ -96,19 +100,16 @@ const HIGHEST_CHANNEL = 255;
 
 /**
  * Reads the Transport field of a SETUP request. Throws PENSTOCK_ERR_BAD_TRANSPORT where it names no
- * alternative, PENSTOCK_ERR_TRANSPORT where nothing is left that we can serve. Left out are multicast,
- * UDP that is not RTP where RTP is offered too (the server might choose it, and its media could not
- * reach the client), and UDP alternatives beyond the limit.
+ * alternative, PENSTOCK_ERR_TRANSPORT where nothing is left that we can serve. Left out are multicast and UDP
+ * alternatives beyond the limit.
  */
 export function planRequest(value: string): TransportPlan {
   const specs = parseTransport(value);
   if (specs.length === 0) throw new PenstockError('PENSTOCK_ERR_BAD_TRANSPORT', 'the Transport field is empty');
   const unicast = specs.filter((spec) => !isMulticast(spec)).map(readAlternative);
   if (unicast.length === 0) throw new PenstockError('PENSTOCK_ERR_TRANSPORT', `multicast is not relayed: ${value}`);
-  const relayed = unicast.some(({ kind }) => kind !== 'opaque');
-  const wanted = unicast.filter(({ kind, spec }) => kind !== 'opaque' || !relayed || !isUdp(spec));
   let udp = 0;
-  return wanted.filter(({ kind }) => kind !== 'udp' || ++udp <= MAX_UDP_ALTERNATIVES);
+  return unicast.filter(({ kind }) => kind !== 'udp' || ++udp <= MAX_UDP_ALTERNATIVES);
 }
 
 /**
@@ -131,12 +132,12 @@ export function matchReply(plan: TransportPlan, ports: ServerSidePorts, value: s
   if (isMulticast(reply)) {
     throw new PenstockError('PENSTOCK_ERR_TRANSPORT', `multicast is not relayed, and the server chose it: ${value}`);
   }
-  const kind = kindOf(reply);
-  const chosen = choose(plan, ports, reply, kind);
+  const chosen = choose(plan, ports, reply);
   const alternative = plan[chosen];
   if (alternative === undefined) {
     throw new PenstockError('PENSTOCK_ERR_TRANSPORT', `the server chose what was not offered: ${value}`);
   }
+  const kind = answeredKind(alternative, reply);
   return { kind, chosen, alternative, reply, ...readReply(kind, alternative, reply) };
 }
 
@@ -151,7 +152,7 @@ export function toClient(match: TransportMatch, face: ClientFace): string {
   restore(spec, match.alternative.spec, 'destination');
   if (match.kind === 'udp') {
     restore(spec, match.alternative.spec, 'client_port');
-    if (face.serverPorts !== undefined) setPortPair(spec, 'server_port', wholePair(face.serverPorts));
+    if (face.serverPorts !== undefined) writePorts(spec, 'server_port', face.serverPorts, match.alternative.spec);
   }
   if (match.kind === 'udp' || hasParam(spec, 'source')) setParam(spec, 'source', face.source);
   if (match.kind === 'interleaved' && face.channels !== undefined) setPortPair(spec, 'interleaved', face.channels);
@@ -176,7 +177,7 @@ export function declaredServer(match: TransportMatch, serviceIp: string): Declar
 
 function readAlternative(spec: TransportSpec): Alternative {
   const kind = kindOf(spec);
-  const alternative: Alternative = { kind, spec, ...directions(param(spec, 'mode')) };
+  const alternative: Alternative = { kind, spec, isRtp: isRtp(spec), ...directions(param(spec, 'mode')) };
   const clientPorts = kind === 'udp' ? realPorts(portPair(spec, 'client_port')) : undefined;
   const channels = kind === 'interleaved' ? channelsOf(spec) : undefined;
   if (clientPorts !== undefined) alternative.clientPorts = clientPorts;
@@ -184,11 +185,9 @@ function readAlternative(spec: TransportSpec): Alternative {
   return alternative;
 }
 
-/** Only RTP can be relayed: the engine looks at its headers. `MP2T/H2221/UDP` and `RAW/RAW/UDP` are not. */
 function kindOf(spec: TransportSpec): TransportKind {
-  if (!/^RTP\//i.test(spec.protocol)) return 'opaque';
-  if (isInterleaved(spec)) return 'interleaved';
-  return isUdp(spec) ? 'udp' : 'opaque';
+  if (isInterleaved(spec)) return isRtp(spec) || hasParam(spec, 'interleaved') ? 'interleaved' : 'opaque';
+  return isUdp(spec) && (isRtp(spec) || hasParam(spec, 'client_port')) ? 'udp' : 'opaque';
 }
 
 /** mode="PLAY" is the default (RFC 2326 §12.39); `receive` is an old word for RECORD, which ffmpeg still answers with. */
@@ -202,21 +201,50 @@ function serverSpec({ kind, spec }: Alternative, ports: PortNumbers | undefined)
   const out = removeParam(removeParam(cloneSpec(spec), 'destination'), 'source');
   if (kind !== 'udp') return out;
   removeParam(out, 'server_port');
-  if (ports !== undefined) setPortPair(out, 'client_port', wholePair(ports));
+  if (ports !== undefined) writePorts(out, 'client_port', ports, out);
   return out;
+}
+
+/** Ours, in the form that the peer uses: one number where one port is meant. `otherwise`: whose form it is, if `spec` has none. */
+function writePorts(
+  spec: TransportSpec,
+  name: 'client_port' | 'server_port',
+  ours: PortNumbers,
+  other: TransportSpec,
+): void {
+  const theirs = portPair(spec, name) ?? portPair(other, 'client_port');
+  const single = mayUseOnePort(spec) && theirs !== undefined && theirs.rtcp === undefined;
+  setPortPair(spec, name, single ? { rtp: ours.rtp } : wholePair(ours));
 }
 
 // ---- answer
 
+function choose(plan: TransportPlan, ports: ServerSidePorts, reply: TransportSpec): number {
+  return isRtp(reply) ? chooseRtp(plan, ports, reply) : chooseOther(plan, reply);
+}
+
 /** Servers echo wrong ports and respell the protocol (VLC: RTP/AVP/UDP for RTP/AVP), so both only break ties. */
-function choose(plan: TransportPlan, ports: ServerSidePorts, reply: TransportSpec, kind: TransportKind): number {
-  const places = [...plan.keys()].filter((place) => plan[place]?.kind === kind);
+function chooseRtp(plan: TransportPlan, ports: ServerSidePorts, reply: TransportSpec): number {
+  const kind = kindOf(reply);
+  const places = [...plan.keys()].filter((place) => plan[place]?.isRtp && plan[place]?.kind === kind);
   const sameProtocol = places.filter((place) => sameText(plan[place]?.spec.protocol, reply.protocol));
   if (kind === 'opaque') return sameProtocol[0] ?? -1;
   const echoed = portPair(reply, kind === 'udp' ? 'client_port' : 'interleaved')?.rtp;
   const asked = (place: number) => (kind === 'udp' ? ports[place]?.rtp : plan[place]?.channels?.rtp);
   const samePorts = echoed === undefined ? [] : places.filter((place) => asked(place) === echoed);
   return samePorts.find((place) => sameProtocol.includes(place)) ?? samePorts[0] ?? sameProtocol[0] ?? places[0] ?? -1;
+}
+
+/** What is not RTP keeps its name; some leave out that it is over UDP. */
+function chooseOther(plan: TransportPlan, reply: TransportSpec): number {
+  const named = (protocol: string) => plan.findIndex(({ spec }) => sameText(spec.protocol, protocol));
+  const same = named(reply.protocol);
+  return same >= 0 ? same : named(`${reply.protocol}/UDP`);
+}
+
+/** Channels may be named by the answer alone. */
+function answeredKind({ kind }: Alternative, reply: TransportSpec): TransportKind {
+  return kind === 'opaque' && kindOf(reply) === 'interleaved' ? 'interleaved' : kind;
 }
 
 type ReplyParts = Pick<TransportMatch, 'serverPorts' | 'source' | 'channels'>;

@@ -193,6 +193,7 @@ const TIER_REASONS: Record<Exclude<keyof Layout['tierReason'], 'none'>, string> 
   unfit: 'too many packets are for sockets',
   refused: 'refused by the kernel',
   settling: 'waits for a pause',
+  notRtp: 'not RTP',
   ipsec: 'IPsec policies',
 };
 

@@ -56,6 +56,32 @@ TEST(engine_backchannel_is_relayed_after_its_probation) {
   EVENTUALLY(appliance.Count(Verdict::punch) == 1);
 }
 
+TEST(engine_relays_what_is_not_rtp_unread) {
+  Appliance appliance;
+  appliance.Start();
+  Flow flow;
+  for (table::LegControl& control : flow.control) control.flags |= table::kLegOpaque;
+  appliance.Open(flow);
+  const std::vector<Bytes> datagrams = {{0x47}, Bytes(188, 0x47), RandomBytes(1), ZeroRtp(), EmptyReport(), OpenRtspPunch(),
+                                        Rtp({.sequence = 1}), SenderReport(1, 2, 3, 4)};
+  for (uint32_t leg = 0; leg < 4; ++leg) {
+    for (const Bytes& datagram : datagrams) {
+      flow.peers[leg].Send(flow.At(leg), datagram);
+      flow.peers[leg ^ 2].Expect(datagram, flow.At(leg ^ 2));
+    }
+    CHECK_EQ(appliance.State(flow, leg), table::kLegLatched);
+  }
+  EVENTUALLY(appliance.Count(Verdict::forwarded) == 4 * datagrams.size());
+  EVENTUALLY(Load(appliance.Data(flow, kMedia).rx_packets) == datagrams.size());
+  CHECK_EQ(Load(appliance.Data(flow, kMedia).received), 0u);  // what has no sequence numbers has no quality
+  const Peer other_port;
+  other_port.Send(flow.At(kMedia), {0x47});
+  EVENTUALLY(appliance.Count(Verdict::other_port) == 1);
+  flow.peers[kMedia].Send(flow.At(kMedia), {});
+  EVENTUALLY(appliance.Count(Verdict::punch) == 1);
+  CHECK(flow.peers[table::kClientRtp].Silent());
+}
+
 TEST(engine_punches_latch_and_are_not_forwarded) {
   Appliance appliance;
   appliance.Start();

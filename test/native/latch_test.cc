@@ -66,6 +66,10 @@ TEST(latch_first_source_in_every_mode) {
       {"any, stranger with a known punch", table::kLatchAny, kDeclared, From(kStranger, Kind::kPunch), yes},
       {"any, stranger with random bytes", table::kLatchAny, kDeclared, From(kStranger, Kind::kJunk), Verdict::bad_header},
       {"any, declared with random bytes", table::kLatchAny, kDeclared, From(kOtherPort, Kind::kJunk), yes},
+      {"same-ip, no RTP", table::kLatchSameIp, kDeclared, From(kOtherPort, Kind::kOpaque), yes},
+      {"same-ip, stranger without RTP", table::kLatchSameIp, kDeclared, From(kStranger, Kind::kOpaque), Verdict::not_latched_source},
+      {"any, no RTP", table::kLatchAny, kDeclared, From(kOtherPort, Kind::kOpaque), yes},
+      {"any, stranger without RTP", table::kLatchAny, kDeclared, From(kStranger, Kind::kOpaque), Verdict::bad_header},
       {"any, nothing declared", table::kLatchAny, nobody, From(kStranger), yes},
   };
   for (const Case& c : cases) {

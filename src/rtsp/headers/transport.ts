@@ -65,10 +65,23 @@ export function isInterleaved(spec: TransportSpec): boolean {
 
 /**
  * Only where it is said. RFC 2326 makes multicast the default when neither is given, yet clients and servers
- * that leave the word out mean unicast.
+ * that leave the word out mean unicast. RealNetworks' players say it in the protocol: `x-real-rdt/mcast`.
  */
 export function isMulticast(spec: TransportSpec): boolean {
-  return hasParam(spec, 'multicast');
+  return hasParam(spec, 'multicast') || lastPart(spec) === 'MCAST';
+}
+
+/** Whether its media is RTP, in any profile: `RTP/AVP`, `RTP/AVPF`, `RTP/SAVP`… */
+export function isRtp(spec: TransportSpec): boolean {
+  return protocolParts(spec)[0] === 'RTP';
+}
+
+/**
+ * Whether a single number is one port, not the first of two: RTP and RTCP on one port (RFC 5761; the word is that of
+ * RFC 7826 §18.54), or a protocol without an RTCP.
+ */
+export function mayUseOnePort(spec: TransportSpec): boolean {
+  return !isRtp(spec) || hasParam(spec, 'RTCP-mux');
 }
 
 export function hasParam(spec: TransportSpec, name: string): boolean {

@@ -172,11 +172,20 @@ describe('a request', () => {
     expect(answered(asked, 'x-real-rdt/tcp;z=1;source=1.2.3.4')).toBe('x-real-rdt/tcp;z=1;source=1.2.3.4');
   });
 
-  it('loses UDP that is not RTP, where RTP is offered too', () => {
-    expect(sent('MP2T/H2221/UDP;unicast;client_port=5000,RTP/AVP;unicast;client_port=5000-5001,x/tcp')).toBe(
-      'RTP/AVP;unicast;client_port=20000-20001,x/tcp',
+  it('goes on without RealNetworks’ multicast', () => {
+    const asked = [
+      'x-real-rdt/mcast;client_port=6970;mode=play',
+      'x-real-rdt/udp;client_port=6970;mode=play',
+      'rtp/avp;unicast;client_port=6970-6971;mode=play',
+      'x-real-rdt/tcp;mode=play',
+    ];
+    expect(sent(asked.join(','))).toBe(
+      [
+        'x-real-rdt/udp;client_port=20000;mode=play',
+        'rtp/avp;unicast;client_port=20002-20003;mode=play',
+        'x-real-rdt/tcp;mode=play',
+      ].join(','),
     );
-    expect(sent('RAW/RAW/UDP;unicast;client_port=5000-5001')).toBe('RAW/RAW/UDP;unicast;client_port=5000-5001');
   });
 
   it('has a limit of UDP alternatives', () => {
@@ -208,6 +217,130 @@ describe('a request', () => {
     ['RTP/AVP/TCP;unicast;interleaved=256-257', undefined],
   ])('may name channels: %s', (asked, channels) => {
     expect(planRequest(asked)[0]?.channels).toEqual(channels);
+  });
+});
+
+describe('profiles of RTP', () => {
+  it.each([
+    ['RTP/AVP', 'udp'],
+    ['RTP/AVP/UDP', 'udp'],
+    ['RTP/AVPF', 'udp'],
+    ['RTP/AVPF/UDP', 'udp'],
+    ['RTP/SAVP', 'udp'],
+    ['RTP/SAVP/UDP', 'udp'],
+    ['RTP/SAVPF', 'udp'],
+    ['rtp/avp/udp', 'udp'],
+    ['RTP/AVP/TCP', 'interleaved'],
+    ['RTP/AVPF/TCP', 'interleaved'],
+    ['RTP/SAVP/TCP', 'interleaved'],
+    ['RTP/SAVPF/TCP', 'interleaved'],
+    ['RTP/AVP/DCCP', 'opaque'],
+  ])('%s is %s', (protocol, kind) => {
+    const ports = kind === 'udp' ? ';client_port=5000-5001' : '';
+    const [alternative] = planRequest(`${protocol};unicast${ports}`);
+    expect(alternative).toMatchObject({ kind, isRtp: true });
+    const reply = kind === 'udp' ? ';client_port=20000-20001;server_port=6970-6971' : '';
+    expect(match(`${protocol};unicast${ports}`, `${protocol};unicast${reply}`)).toMatchObject({ kind, chosen: 0 });
+  });
+
+  it('with what belongs to them pass: MIKEY, ssrc in any spelling, setup and connection', () => {
+    const rest = ';ssrc=0xDEADBEEF;SSRC="0012abCD";ssrc=4294967295;MIKEY=AQAFgM0XflABAAAA';
+    expect(sent(`RTP/SAVP;unicast;client_port=5000-5001${rest}`)).toBe(
+      `RTP/SAVP;unicast;client_port=20000-20001${rest}`,
+    );
+    expect(answered('RTP/SAVP;client_port=5000-5001', `RTP/SAVP;server_port=6970-6971${rest}`)).toBe(
+      `RTP/SAVP;server_port=40000-40001${rest};source=${OURS}`,
+    );
+  });
+});
+
+describe('RTP and RTCP on one port', () => {
+  it('keep to one port where one is named', () => {
+    const asked = 'RTP/AVP;unicast;client_port=5000;RTCP-mux';
+    expect(sent(asked)).toBe('RTP/AVP;unicast;client_port=20000;RTCP-mux');
+    expect(answered(asked, 'RTP/AVP;unicast;client_port=20000;server_port=6970;rtcp-mux')).toBe(
+      `RTP/AVP;unicast;client_port=5000;server_port=40000;rtcp-mux;source=${OURS}`,
+    );
+    expect(answered(asked, 'RTP/AVP;unicast;RTCP-mux')).toBe(
+      `RTP/AVP;unicast;RTCP-mux;server_port=40000;source=${OURS}`,
+    );
+  });
+
+  it('have two where two are named, and where the server does not know them', () => {
+    expect(sent('RTP/AVP;RTCP-mux;client_port=5000-5001')).toBe('RTP/AVP;RTCP-mux;client_port=20000-20001');
+    expect(answered('RTP/AVP;RTCP-mux;client_port=5000', 'RTP/AVP;client_port=20000;server_port=6970-6971')).toBe(
+      `RTP/AVP;client_port=5000;server_port=40000-40001;source=${OURS}`,
+    );
+    // Without the word, one number is the first of two.
+    expect(answered('RTP/AVP;client_port=5000', 'RTP/AVP;client_port=20000;server_port=6970')).toBe(
+      `RTP/AVP;client_port=5000;server_port=40000-40001;source=${OURS}`,
+    );
+  });
+});
+
+describe('what is not RTP', () => {
+  it.each([
+    {
+      name: 'MPEG-2 transport stream, one port',
+      asked: 'MP2T/H2221/UDP;unicast;client_port=5000',
+      server: 'MP2T/H2221/UDP;unicast;client_port=20000',
+      reply: 'MP2T/H2221/UDP;unicast;client_port=20000;server_port=6970;source=10.77.2.2',
+      client: `MP2T/H2221/UDP;unicast;client_port=5000;server_port=40000;source=${OURS}`,
+    },
+    {
+      name: 'raw UDP, two ports',
+      asked: 'RAW/RAW/UDP;unicast;client_port=5000-5001',
+      server: 'RAW/RAW/UDP;unicast;client_port=20000-20001',
+      reply: 'RAW/RAW/UDP;unicast;client_port=20000-20001;server_port=6970-6971',
+      client: `RAW/RAW/UDP;unicast;client_port=5000-5001;server_port=40000-40001;source=${OURS}`,
+    },
+    {
+      name: 'an answer that leaves UDP and the ports out',
+      asked: 'MP2T/H2221/UDP;unicast;client_port=5000',
+      server: 'MP2T/H2221/UDP;unicast;client_port=20000',
+      reply: 'MP2T/H2221;unicast',
+      client: `MP2T/H2221;unicast;server_port=40000;source=${OURS}`,
+    },
+    {
+      name: 'RealNetworks over UDP',
+      asked: 'x-real-rdt/udp;client_port=6970;mode=play',
+      server: 'x-real-rdt/udp;client_port=20000;mode=play',
+      reply: 'x-real-rdt/udp;client_port=20000;server_port=26540',
+      client: `x-real-rdt/udp;client_port=6970;server_port=40000;source=${OURS}`,
+    },
+  ])('is relayed over UDP: $name', ({ asked, server, reply, client }) => {
+    expect(sent(asked)).toBe(server);
+    expect(match(asked, reply)).toMatchObject({ kind: 'udp', chosen: 0, alternative: { isRtp: false } });
+    expect(answered(asked, reply)).toBe(client);
+  });
+
+  it('is offered beside RTP, and chosen by its name', () => {
+    const asked = 'MP2T/H2221/UDP;unicast;client_port=5000,RTP/AVP;unicast;client_port=5000-5001,x/tcp';
+    expect(sent(asked)).toBe('MP2T/H2221/UDP;unicast;client_port=20000,RTP/AVP;unicast;client_port=20002-20003,x/tcp');
+    expect(match(asked, 'MP2T/H2221/UDP;client_port=20002;server_port=1024').chosen).toBe(0);
+    expect(match(asked, 'RTP/AVP;client_port=20002-20003;server_port=1024').chosen).toBe(1);
+    expect(() => match(asked, 'RAW/RAW/UDP;client_port=20000;server_port=1024')).toThrow(
+      coded('PENSTOCK_ERR_TRANSPORT'),
+    );
+  });
+
+  it.each([
+    ['RAW/RAW/TCP;unicast;interleaved=0-1', 'RAW/RAW/TCP;unicast;interleaved=0-1', { rtp: 0, rtcp: 1 }],
+    ['MP2T/H2221/TCP;unicast;interleaved=4', 'MP2T/H2221/TCP;unicast', { rtp: 4, rtcp: 5 }],
+    // Channels that the answer names first.
+    ['x-real-rdt/tcp;mode=play', 'x-real-rdt/tcp;interleaved=0', { rtp: 0, rtcp: 1 }],
+  ])('is relayed in the connection: %s', (asked, reply, channels) => {
+    expect(sent(asked)).toBe(asked);
+    expect(match(asked, reply)).toMatchObject({ kind: 'interleaved', channels });
+  });
+
+  it('passes where it names neither ports nor channels', () => {
+    for (const asked of ['x-real-rdt/tcp;mode=play', 'RAW/RAW/UDP;unicast', 'X/Y/SCTP;client_port=5000-5001']) {
+      expect(sent(asked)).toBe(asked);
+      const reply = `${asked};client_port=1-2;server_port=3-4;source=${SERVICE_IP};destination=10.77.2.1`;
+      expect(match(asked, reply)).toMatchObject({ kind: 'opaque', chosen: 0 });
+      expect(answered(asked, reply)).toBe(reply);
+    }
   });
 });
 
