@@ -45,16 +45,17 @@ export class CarriedSessions {
       session = { service, serverId, interleaved: false, streams: new Map() };
       this.#sessions.set(slot, session);
     }
-    session.interleaved ||= stream.kind === 'interleaved';
     session.streams.set(uri, stream);
+    session.interleaved = hasInterleaved(session);
   }
 
   /** Takes a stream off its session and closes its channels; undefined if there is none for that URL. */
   takeStream(slot: number, uri: string): CarriedStream | undefined {
-    const streams = this.#sessions.get(slot)?.streams;
-    const stream = streams?.get(uri);
-    if (!stream) return undefined;
-    streams?.delete(uri);
+    const session = this.#sessions.get(slot);
+    const stream = session?.streams.get(uri);
+    if (!session || !stream) return undefined;
+    session.streams.delete(uri);
+    session.interleaved = hasInterleaved(session);
     this.#closeChannels(stream);
     return stream;
   }
@@ -68,6 +69,10 @@ export class CarriedSessions {
     if (stream.kind !== 'interleaved') return;
     for (const channel of stream.channels) this.channels.close(channel, stream.stream);
   }
+}
+
+function hasInterleaved({ streams }: CarriedSession): boolean {
+  return [...streams.values()].some(({ kind }) => kind === 'interleaved');
 }
 
 export function usesChannelsOf(session: CarriedSession, upstream: Upstream): boolean {

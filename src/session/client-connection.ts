@@ -35,8 +35,10 @@ const RTSP_VERSION = 'RTSP/1.0';
 const MAX_PENDING_REQUESTS = 32;
 /** A connection that never had to do with a session ends after this long without a request. */
 const IDLE_CONNECTION_MS = 120_000;
+/** RFC 2326 §11.3.10: the request has to be made for each stream. */
+const AGGREGATE_NOT_ALLOWED = 459;
 /** Statuses of a TEARDOWN after which the session is still wanted: authentication, wrong state, redirection. */
-const TEARDOWN_GOES_ON = new Set([401, 407, 455, 459, 460]);
+const TEARDOWN_GOES_ON = new Set([401, 407, 455, AGGREGATE_NOT_ALLOWED, 460]);
 
 /** What a request asks for, once its Session id is understood. */
 interface Target {
@@ -392,15 +394,18 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     const session = this.#sessions.get(slot);
     const upstream = session && this.#upstreams.connected(session.service);
     if (!upstream) return false;
-    this.sendTeardown(upstream, url, serverId);
+    this.sendTeardown(upstream, url, serverId, [...session.streams.keys()]);
     return true;
   }
 
-  /** A TEARDOWN of our own, behind whatever the server is being asked. */
-  sendTeardown(upstream: Upstream, url: string, serverId: string): void {
+  /** A TEARDOWN of our own, behind whatever the server is being asked. `streams`: their URLs, where the URL is of them all. */
+  sendTeardown(upstream: Upstream, url: string, serverId: string, streams: readonly string[] = []): void {
     const request = makeRequest('TEARDOWN', url, { CSeq: String(this.#nextCseq++), Session: serverId });
     upstream.request(request, this.#proxy.config.replyTimeoutMs).then(
-      (reply) => this.#proxy.log.debug({ service: upstream.service.name, status: reply.status }, 'TEARDOWN answered'),
+      ({ status }) => {
+        this.#proxy.log.debug({ service: upstream.service.name, status }, 'TEARDOWN answered');
+        if (status === AGGREGATE_NOT_ALLOWED) for (const each of streams) this.sendTeardown(upstream, each, serverId);
+      },
       (error: unknown) => {
         // The connection went away under it; the server may still hold the session.
         if (isUnreachable(error)) this.#proxy.keeper.sendTeardown(upstream.service, url, serverId);

@@ -6,6 +6,7 @@ import type { Service } from '../router/service.js';
 import type { RtspRequest } from '../rtsp/message.js';
 import type { Activity } from './session-rows.js';
 import type { SessionTable } from './session-table.js';
+import { SiblingSessions } from './sibling-sessions.js';
 
 /** Added to a server's own `timeout=`: the server must be the first to lose patience. */
 const TIMEOUT_SLACK_MS = 10_000;
@@ -52,6 +53,7 @@ export class SessionKeeper {
   readonly counters = { opened: 0, adopted: 0, ended: 0, idle: 0, teardownsSent: 0 };
   readonly #options: SessionKeeperOptions;
   readonly #carriers = new Map<number, SessionCarrier>();
+  readonly #siblings = new SiblingSessions();
   /** When a session is worth looking at again, in ms. */
   readonly #checkAt = new Map<number, number>();
   readonly #told = new Map<string, number>();
@@ -111,8 +113,17 @@ export class SessionKeeper {
   touchedElsewhere(service: number, serverId: string): boolean {
     const { table } = this.#options;
     const own = table.findOwn(service, serverId);
-    if (own !== undefined) table.touchClient(own);
-    return own !== undefined;
+    if (own === undefined) return false;
+    for (const slot of [own, ...this.#siblings.of(own)]) table.touchClient(slot);
+    return true;
+  }
+
+  /** A SETUP that named the one session was answered with the other. */
+  link(service: Service, named: string, answered: string): void {
+    const { table } = this.#options;
+    const one = table.findOwn(service.index, named);
+    const other = table.findOwn(service.index, answered);
+    if (one !== undefined && other !== undefined) this.#siblings.link(one, other);
   }
 
   /** An answer of the server to a request of the session, other than TEARDOWN. `isAggregate`: it named no single stream. */
@@ -140,8 +151,12 @@ export class SessionKeeper {
 
   /** The server confirmed a TEARDOWN, or one is not needed: all rows of the session go, here and at other workers. */
   ended(service: Service, serverId: string, reason: EndReason): void {
+    const own = this.#options.table.findOwn(service.index, serverId);
+    // The client's one TEARDOWN means them all; the server knows them apart.
+    const siblings = own !== undefined && reason === 'teardown' ? this.#siblings.of(own) : [];
     this.#closeOwn(service.index, serverId, reason);
     this.#options.tellEnded(service.index, serverId);
+    for (const slot of siblings) this.end(slot, reason);
   }
 
   endedElsewhere(service: number, serverId: string): void {
@@ -259,6 +274,7 @@ export class SessionKeeper {
     if (!session) return;
     for (const { slot: stream, generation } of table.closeSession(slot)) engine.close(stream, generation);
     this.#checkAt.delete(slot);
+    this.#siblings.delete(slot);
     const service = this.#options.services[session.service];
     service?.sessionClosed();
     this.counters.ended++;

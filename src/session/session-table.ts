@@ -167,6 +167,14 @@ export class SessionTable extends SessionRows {
     this.region.storeU32(cell, bits);
   }
 
+  /** Notes whether any stream of the session is interleaved now. */
+  noteTransport(slot: number): void {
+    const { stream, streamTransport } = this.#layout;
+    const transportOf = (row: number) => this.region.getU8(this.region.streamAt(row) + stream.transport);
+    const interleaved = this.streamsOf(slot).some((each) => transportOf(each.slot) === streamTransport.interleaved);
+    this.setFlags(slot, { interleaved });
+  }
+
   setTimeout(slot: number, seconds: number): void {
     this.region.storeU32(this.#own(slot) + this.#layout.session.timeoutSec, seconds);
   }

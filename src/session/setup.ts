@@ -84,8 +84,12 @@ export class Setup {
     const session = this.#openSession(reply, serverId);
     this.#client.closeStream(session, this.#request.uri);
     const stream = this.#openStream(session, match, mediaOf(this.#presentation.section(this.#request.uri)), reply);
+    this.#proxy.table.noteTransport(session);
     this.#proxy.serviceWorked(this.#upstream.service);
     this.#client.carry(session, this.#upstream.service, serverId, this.#request.uri, stream);
+    if (this.#serverId !== undefined && this.#serverId !== serverId) {
+      this.#proxy.keeper.link(this.#upstream.service, this.#serverId, serverId);
+    }
   }
 
   /** The server did its part and we could not do ours: it must not keep a stream that no client will hear of. */
@@ -174,7 +178,6 @@ export class Setup {
       channels: { client: client.rtp, server: server.rtp },
       ...media,
     });
-    table.setFlags(session, { interleaved: true });
     this.#client.channels.open(this.#upstream, server, client, slot, this.#proxy.legIndex);
     replaceTransport(reply, toClient(match, { source: this.#client.local.ip, channels: client }));
     return { kind: 'interleaved', stream: slot, channels: [client.rtp, client.rtcp], upstream: this.#upstream };
