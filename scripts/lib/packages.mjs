@@ -45,6 +45,7 @@ export const TEST_PEERS = [
   { packages: ['procps'], works: commands('sysctl', 'pgrep') },
   { packages: ['util-linux'], works: commands('runuser') },
   { packages: ['tcpdump'], works: commands('tcpdump') },
+  { packages: ['ethtool'], works: commands('ethtool') },
   { packages: ['ffmpeg'], works: commands('ffmpeg', 'ffprobe') },
   { packages: ['mpv'], works: commands('mpv') },
   { packages: ['vlc-bin', 'vlc-plugin-base'], works: commands('cvlc') },

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Capture, isRtcp } from '../support/capture.js';
+import { announcedIn, bytesOf, flows, udpFrom } from '../support/flows.js';
 import { NET, TestNetwork } from '../support/netns.js';
 import type { Packet } from '../support/pcap.js';
 import { playFfmpeg, playGst, startGstServer } from '../support/peers.js';
@@ -17,7 +18,7 @@ beforeAll(async () => {
   await startGstServer(net.serverA);
   appliance = await Penstock.start(net.appliance, [
     ...['--listen', `${NET.client.edge}:8554`],
-    ...['--server', `${NET.serverA.ip}:8554`],
+    ...['--server', `${NET.serverA.ip}:8554`, '--packet-path', 'gso'],
   ]);
 });
 afterAll(async () => {
@@ -25,42 +26,6 @@ afterAll(async () => {
   net.destroy();
 });
 
-const flow = ({ src, sport, dst, dport }: Packet): string => `${src}:${sport} → ${dst}:${dport}`;
-
-/** RTP and RTCP of one SETUP as "address:port → address:port", as the answer announced them. */
-interface Announced {
-  toClient: string[];
-  toServer: string[];
-}
-
-/** Reads the SETUP answers that `server` gave `client`, in their order; either may be the appliance. */
-function announcedIn(packets: Packet[], client: string, server: string): Announced[] {
-  const answers = packets.filter((p) => p.protocol === 'tcp' && p.src === server && p.sport === 8554);
-  const text = Buffer.concat(answers.map(({ payload }) => payload)).toString('latin1');
-  return [...text.matchAll(/^Transport: *(.*)\r$/gim)].map(([, transport = '']) => {
-    const source = /source=([^;]+)/.exec(transport)?.[1] ?? server;
-    const near = ports(transport, 'client_port').map((port) => `${client}:${port}`);
-    const far = ports(transport, 'server_port').map((port) => `${source}:${port}`);
-    return {
-      toClient: [0, 1].map((part) => `${far[part]} → ${near[part]}`),
-      toServer: [0, 1].map((part) => `${near[part]} → ${far[part]}`),
-    };
-  });
-}
-
-function ports(transport: string, name: string): [string, string] {
-  const match = new RegExp(`${name}=(\\d+)-(\\d+)`).exec(transport);
-  if (!match) throw new Error(`no ${name} in ${transport}`);
-  return [match[1] ?? '', match[2] ?? ''];
-}
-
-const udp = (packets: Packet[], from: string): Packet[] =>
-  packets.filter((p) => p.protocol === 'udp' && p.src === from);
-const flows = (packets: Packet[]): string[] => [...new Set(packets.map(flow))].sort();
-
-/** All bytes of one flow: a captured packet can be a run that the kernel would cut into packets later. */
-const bytesOf = (packets: Packet[], wanted: string | undefined): Buffer =>
-  Buffer.concat(packets.filter((p) => p.protocol === 'udp' && flow(p) === wanted).map(({ payload }) => payload));
 const payloads = (packets: Packet[]): string[] => packets.map(({ payload }) => payload.toString('hex'));
 
 const url = `rtsp://${NET.client.edge}:8554/test`;
@@ -93,7 +58,7 @@ describe.each(Object.keys(clients) as (keyof typeof clients)[])('%s over UDP', (
   it('to the client: only from the announced address and server_port, to its client_port', () => {
     const announced = announcedIn(clientSide, NET.client.ip, NET.client.edge);
     expect(announced).toHaveLength(2);
-    const sent = flows(udp(clientSide, NET.client.edge));
+    const sent = flows(udpFrom(clientSide, NET.client.edge));
     const allowed = announced.flatMap(({ toClient }) => toClient);
     expect(sent.filter((text) => !allowed.includes(text))).toEqual([]);
     for (const { toClient } of announced) expect(sent).toContain(toClient[0]);
@@ -102,7 +67,7 @@ describe.each(Object.keys(clients) as (keyof typeof clients)[])('%s over UDP', (
   it('to the server: only from the announced client_port, to its server_port', () => {
     const announced = announcedIn(serverSide, NET.serverA.edge, NET.serverA.ip);
     expect(announced).toHaveLength(2);
-    const sent = flows(udp(serverSide, NET.serverA.edge));
+    const sent = flows(udpFrom(serverSide, NET.serverA.edge));
     const allowed = announced.flatMap(({ toServer }) => toServer);
     expect(sent.filter((text) => !allowed.includes(text))).toEqual([]);
     expect(sent.length).toBeGreaterThan(0);
@@ -121,7 +86,7 @@ describe.each(Object.keys(clients) as (keyof typeof clients)[])('%s over UDP', (
   });
 
   it('RTCP flows both ways, punches do not', () => {
-    const reports = (packets: Packet[], from: string) => payloads(udp(packets, from).filter(isRtcp));
+    const reports = (packets: Packet[], from: string) => payloads(udpFrom(packets, from).filter(isRtcp));
     const fromClient = reports(clientSide, NET.client.ip);
     const toServer = reports(serverSide, NET.serverA.edge);
     expect(toServer.length).toBeGreaterThan(0);

@@ -197,6 +197,12 @@ export class TestNetwork {
     return this.#client2;
   }
 
+  /** Removes the link between a peer and the appliance and makes another of the same names and addresses. */
+  replug(peer: 'client' | 'serverA' | 'serverB'): void {
+    this[peer].ip('link', 'del', 'eth0');
+    this.#plug(this[peer], peer);
+  }
+
   destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
@@ -208,6 +214,11 @@ export class TestNetwork {
 
   #join(peer: PeerName): Namespace {
     const namespace = new Namespace(`${this.#prefix}-${peer}`);
+    this.#plug(namespace, peer);
+    return namespace;
+  }
+
+  #plug(namespace: Namespace, peer: PeerName): void {
     const net = NET[peer];
     namespace.ip('link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', peer, 'netns', this.appliance.name);
     const sides = [
@@ -221,6 +232,5 @@ export class TestNetwork {
     }
     namespace.ip('route', 'add', 'default', 'via', net.edge);
     namespace.ip('-6', 'route', 'add', 'default', 'via', net.edge6);
-    return namespace;
   }
 }

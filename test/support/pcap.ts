@@ -9,6 +9,8 @@ export interface Packet {
   dst: string;
   dport: number;
   payload: Buffer;
+  /** The whole IP packet. */
+  ip: Buffer;
 }
 
 const MAGIC_MICROSECONDS = 0xa1b2c3d4;
@@ -42,18 +44,19 @@ function readFrame(frame: Buffer, time: number): Packet | undefined {
   if (etherType === 0x0800) {
     const header = ((ip[0] ?? 0) & 0x0f) * 4;
     const address = (at: number): string => [...ip.subarray(at, at + 4)].join('.');
-    const body = ip.subarray(header, ip.readUInt16BE(2) || undefined); // length 0: segmented later by the kernel
-    return readTransport(ip[9], body, { time, src: address(12), dst: address(16) });
+    const whole = ip.subarray(0, ip.readUInt16BE(2) || undefined); // length 0: segmented later by the kernel
+    return readTransport(ip[9], whole.subarray(header), { time, src: address(12), dst: address(16), ip: whole });
   }
   if (etherType === 0x86dd) {
     const payloadLength = ip.readUInt16BE(4);
-    const body = ip.subarray(40, payloadLength ? 40 + payloadLength : undefined);
-    return readTransport(ip[6], body, { time, src: ipv6(ip.subarray(8, 24)), dst: ipv6(ip.subarray(24, 40)) });
+    const whole = ip.subarray(0, payloadLength ? 40 + payloadLength : undefined);
+    const ends = { src: ipv6(ip.subarray(8, 24)), dst: ipv6(ip.subarray(24, 40)) };
+    return readTransport(ip[6], whole.subarray(40), { time, ...ends, ip: whole });
   }
   return undefined;
 }
 
-type Ends = Pick<Packet, 'time' | 'src' | 'dst'>;
+type Ends = Pick<Packet, 'time' | 'src' | 'dst' | 'ip'>;
 
 function readTransport(protocol: number | undefined, body: Buffer, ends: Ends): Packet | undefined {
   if (protocol !== IPPROTO_UDP && protocol !== IPPROTO_TCP) return undefined;
