@@ -64,6 +64,8 @@ export interface StatReport {
   unit: string;
   about: string;
   value: number;
+  /** Its parts by engine thread, where it has any and there are several. */
+  threads?: number[];
 }
 
 export type ServiceAction = 'drain' | 'enable' | 'disable';

@@ -3,11 +3,17 @@ import type { SharedRegion } from './shared-region.js';
 
 export interface Counter extends Omit<CounterField, 'offset'> {
   value: number;
+  /** Its parts by engine thread; absent where there is only one. */
+  threads?: number[];
 }
 
 /** The engine's counters, each the sum over all engine threads, in the order of their list. */
 export function readCounters(region: SharedRegion): Counter[] {
-  return region.layout.counters.map(({ offset, ...about }) => ({ ...about, value: sumOverThreads(region, offset) }));
+  return region.layout.counters.map(({ offset, ...about }) => {
+    const threads = byThread(region, offset);
+    const value = threads.reduce((sum, part) => sum + part, 0);
+    return threads.length > 1 ? { ...about, value, threads } : { ...about, value };
+  });
 }
 
 /** The same by name. */
@@ -15,10 +21,7 @@ export function readCounterValues(region: SharedRegion): Record<string, number> 
   return Object.fromEntries(readCounters(region).map(({ name, value }) => [name, value]));
 }
 
-function sumOverThreads(region: SharedRegion, offset: number): number {
-  let sum = 0;
-  for (let thread = 0; thread < region.geometry.engineThreads; thread++) {
-    sum += region.getU64(region.countersAt(thread) + offset);
-  }
-  return sum;
+function byThread(region: SharedRegion, offset: number): number[] {
+  const { engineThreads } = region.geometry;
+  return Array.from({ length: engineThreads }, (_, thread) => region.getU64(region.countersAt(thread) + offset));
 }

@@ -17,6 +17,7 @@ import type { SharedRegion } from '../engine/shared-region.js';
 import { TaskPool } from '../tasks/pool.js';
 import { formatAddress, type OpenListener } from './listeners.js';
 import type { ServiceHealth } from './service-health.js';
+import { describeTiers } from './tier-counts.js';
 import { describeWorkerCounter } from './worker-counters.js';
 import type { WorkerProcesses } from './worker-processes.js';
 
@@ -106,7 +107,7 @@ export class ApplianceReport implements AdminSource {
     }));
   }
 
-  stats(): StatReport[] {
+  async stats(): Promise<StatReport[]> {
     const vault = this.#options.binding.vaultStats();
     return [
       ...readCounters(this.#options.region),
@@ -122,6 +123,7 @@ export class ApplianceReport implements AdminSource {
         about: 'media sockets the primary keeps',
         value: vault.descriptors,
       },
+      ...describeTiers(await this.#tasks.tiers()),
       ...Object.entries(this.#options.workers.stats()).map(([name, value]) => describeWorkerCounter(name, value)),
     ];
   }

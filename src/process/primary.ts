@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { type AdminServer, startAdminServer } from '../admin/server.js';
 import type { Config, ServiceConfig } from '../config/types.js';
 import { loadBinding, type NativeBinding } from '../engine/binding.js';
+import { readCounterValues } from '../engine/counters.js';
 import { ProcessSlot } from '../engine/process-slots.js';
 import { ServiceRows } from '../engine/service-cells.js';
 import { PRIMARY_SLOT, SharedRegion } from '../engine/shared-region.js';
@@ -11,6 +12,7 @@ import { createLogger, type Logger } from '../log/logger.js';
 import { MAX_FRAME_BACKLOG } from '../rtsp/connection.js';
 import { loadSessionKeys } from '../session/session-keys.js';
 import { ApplianceReport } from './appliance-report.js';
+import { CounterAlarms } from './counter-alarms.js';
 import { startEngine } from './engine-process.js';
 import type { ToPrimary } from './ipc.js';
 import { formatAddress, type OpenListener, openListeners } from './listeners.js';
@@ -64,6 +66,7 @@ class Primary {
   readonly #health: ServiceHealth;
   readonly #report: ApplianceReport;
   readonly #watchdog: Watchdog;
+  readonly #alarms: CounterAlarms;
   readonly #ready = { engine: false, workers: new Set<number>(), announced: false };
   readonly #timers: NodeJS.Timeout[] = [];
   #admin: AdminServer | undefined;
@@ -115,6 +118,7 @@ class Primary {
       binding: this.#binding,
       onStall: (who, pid, stalledMs) => this.#killStalled(who, pid, stalledMs),
     });
+    this.#alarms = new CounterAlarms(() => readCounterValues(this.#region), this.#log);
     this.#report = new ApplianceReport({
       config,
       region: this.#region,
@@ -137,6 +141,7 @@ class Primary {
     this.#workers.start();
     this.#health.start();
     this.#watchdog.start();
+    this.#alarms.start();
     slot.setState('ready');
     this.#listenToSignals();
   }
@@ -147,6 +152,7 @@ class Primary {
     this.#stopped = true;
     for (const timer of this.#timers) clearInterval(timer);
     this.#watchdog.stop();
+    this.#alarms.stop();
     await this.#health.stop();
     await this.#workers.stop(FINISH_GRACE_MS);
     await this.#stopEngine();

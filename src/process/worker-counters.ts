@@ -26,6 +26,6 @@ export function describeWorkerCounter(name: string, value: number): StatReport {
   return { name: `worker_${snakeCase(name)}`, unit, about, value };
 }
 
-function snakeCase(name: string): string {
+export function snakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

@@ -19,6 +19,7 @@ import { loadSessionKeys } from '../session/session-keys.js';
 import { SessionTable } from '../session/session-table.js';
 import { TeardownSender } from '../session/teardown.js';
 import { sendToPrimary, type ToWorker, type WorkerInheritance } from './ipc.js';
+import { mediaBinder } from './media-sockets.js';
 
 const TICK_MS = 500;
 const HEARTBEAT_MS = 250;
@@ -77,7 +78,7 @@ export class WorkerProcess {
     const ports = new PortAllocator({
       range: config.mediaPorts,
       policy: config.portPolicy,
-      bind: (address, port) => binding.bindUdp(address, port, { receiveBuffer: config.receiveBuffer }),
+      bind: mediaBinder(binding, config.receiveBuffer, this.#log),
       close: (fd) => binding.closeFd(fd),
     });
     this.#teardowns = new TeardownSender(config, this.#log);

@@ -1,7 +1,7 @@
 import { Piscina } from 'piscina';
 import type { SharedRegion } from '../engine/shared-region.js';
-import type { MediaListenerReport, SessionReport } from './reports.js';
-import type { SnapshotTask } from './sessions-snapshot.js';
+import type { MediaListenerReport, SessionReport, TierCounts } from './reports.js';
+import type { Snapshot, SnapshotTask } from './sessions-snapshot.js';
 import type { Names } from './snapshot.js';
 
 const MAX_THREADS = 2;
@@ -18,7 +18,7 @@ const SCRIPT = new URL('./sessions-snapshot.js', import.meta.url).href;
 export class TaskPool {
   readonly #region: SharedRegion;
   readonly #names: Names;
-  readonly #pool: Piscina<SnapshotTask, SessionReport[] | MediaListenerReport[]>;
+  readonly #pool: Piscina<SnapshotTask, Snapshot>;
 
   /** `script` is the compiled task file; only tests, which run uncompiled, name another one. */
   constructor(region: SharedRegion, names: Names, script = SCRIPT) {
@@ -39,6 +39,10 @@ export class TaskPool {
 
   async listeners(): Promise<MediaListenerReport[]> {
     return (await this.#pool.run(this.#task('listeners'))) as MediaListenerReport[];
+  }
+
+  async tiers(): Promise<TierCounts> {
+    return (await this.#pool.run(this.#task('tiers'))) as TierCounts;
   }
 
   /** Waits for running tasks; idempotent. */

@@ -33,6 +33,13 @@ export interface SessionReport {
 /** How packets that arrive are moved. */
 export type TierName = 'mmsg' | 'gso' | 'offload';
 
+/** How many listening services that media is expected on are in each tier, and for which reason in no better one. */
+export interface TierCounts {
+  tiers: Record<TierName, number>;
+  /** By name of `layout.tierReason`; those that media cannot have are left out. */
+  reasons: Record<string, number>;
+}
+
 /** A UDP port of a stream. */
 export interface MediaListenerReport {
   kind: 'media';

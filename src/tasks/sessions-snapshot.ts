@@ -2,23 +2,21 @@
 import type { Layout } from '../engine/layout.js';
 import { monotonicMs } from '../engine/monotonic.js';
 import { SharedRegion } from '../engine/shared-region.js';
-import type { MediaListenerReport, SessionReport } from './reports.js';
-import { type Names, snapshotListeners, snapshotSessions } from './snapshot.js';
+import type { MediaListenerReport, SessionReport, TierCounts } from './reports.js';
+import { type Names, snapshotListeners, snapshotSessions, snapshotTiers } from './snapshot.js';
 
 /** The memory is shared, the rest is copied. */
 export interface SnapshotTask {
-  what: 'sessions' | 'listeners';
+  what: 'sessions' | 'listeners' | 'tiers';
   memory: SharedArrayBuffer;
   layout: Layout;
   names: Names;
 }
 
-export default function snapshot({
-  what,
-  memory,
-  layout,
-  names,
-}: SnapshotTask): SessionReport[] | MediaListenerReport[] {
+export type Snapshot = SessionReport[] | MediaListenerReport[] | TierCounts;
+
+export default function snapshot({ what, memory, layout, names }: SnapshotTask): Snapshot {
   const region = new SharedRegion(memory, layout);
+  if (what === 'tiers') return snapshotTiers(region);
   return what === 'sessions' ? snapshotSessions(region, names, monotonicMs()) : snapshotListeners(region);
 }

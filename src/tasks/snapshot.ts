@@ -4,7 +4,7 @@ import type { Layout } from '../engine/layout.js';
 import type { SharedRegion } from '../engine/shared-region.js';
 import { type LegView, SessionRows, type SessionView, type StreamView } from '../session/session-rows.js';
 import { MEDIA_KINDS } from '../session/session-table.js';
-import type { MediaListenerReport, SessionReport, TierName, TrafficReport } from './reports.js';
+import type { MediaListenerReport, SessionReport, TierCounts, TierName, TrafficReport } from './reports.js';
 
 /** What the numbers in the region stand for. */
 export interface Names {
@@ -31,6 +31,20 @@ export function snapshotListeners(region: SharedRegion): MediaListenerReport[] {
   return openStreams(region, rows).flatMap((stream) =>
     stream.legs.flatMap((leg, index) => (leg.local === undefined ? [] : [listenerReport(region, stream, leg, index)])),
   );
+}
+
+/** Reasons that a leg which media is expected on cannot have. */
+const NOT_OF_MEDIA = ['none', 'reports', 'noMedia'];
+
+export function snapshotTiers(region: SharedRegion): TierCounts {
+  const { tier, tierReason } = region.layout;
+  const legs = mediaLegs(region, openStreams(region, new SessionRows(region)));
+  const count = (field: 'tier' | 'tierReason', value: number) => legs.filter((leg) => leg[field] === value).length;
+  const reasons = Object.entries(tierReason).filter(([name]) => !NOT_OF_MEDIA.includes(name));
+  return {
+    tiers: { mmsg: count('tier', tier.mmsg), gso: count('tier', tier.gso), offload: count('tier', tier.offload) },
+    reasons: Object.fromEntries(reasons.map(([name, value]) => [name, count('tierReason', value)])),
+  };
 }
 
 function openStreams(region: SharedRegion, rows: SessionRows): StreamView[] {
@@ -164,11 +178,15 @@ function tierOf(region: SharedRegion, leg: LegView): { tier?: TierName; tierReas
   return reason === undefined || reason === 'none' ? { tier: name } : { tier: name, tierReason: TIER_REASONS[reason] };
 }
 
-/** Of the legs that media is expected on; the others never leave user space. */
-function sessionTier(region: SharedRegion, streams: readonly StreamView[]): Pick<SessionReport, 'tier' | 'tierReason'> {
+/** The legs that media is expected on; the others never leave user space. */
+function mediaLegs(region: SharedRegion, streams: readonly StreamView[]): LegView[] {
   const { clientRtp, serverRtp } = region.layout.legIndex;
   const { expectsMedia } = region.layout.legFlags;
-  const legs = legsOf(streams, clientRtp, serverRtp).filter((leg) => (leg.flags & expectsMedia) !== 0);
+  return legsOf(streams, clientRtp, serverRtp).filter((leg) => (leg.flags & expectsMedia) !== 0);
+}
+
+function sessionTier(region: SharedRegion, streams: readonly StreamView[]): Pick<SessionReport, 'tier' | 'tierReason'> {
+  const legs = mediaLegs(region, streams);
   const tiers = legs.map((leg) => tierOf(region, leg)).filter(({ tier }) => tier !== undefined);
   const [first] = tiers;
   if (first?.tier === undefined) return {};
@@ -177,7 +195,8 @@ function sessionTier(region: SharedRegion, streams: readonly StreamView[]): Pick
   return tierReason === undefined ? { tier } : { tier, tierReason };
 }
 
-const TIER_REASONS: Record<Exclude<keyof Layout['tierReason'], 'none'>, string> = {
+/** Why media is in no better tier, in words. */
+export const TIER_REASONS: Record<Exclude<keyof Layout['tierReason'], 'none'>, string> = {
   switchedOff: 'switched off',
   unavailable: 'not available here',
   reports: 'reports are read',

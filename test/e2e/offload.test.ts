@@ -136,7 +136,7 @@ describe('a stream', () => {
   afterEach(async () => {
     session.abandon();
     await server.close();
-    await appliance.stop();
+    await appliance.stop(/ended: SIGKILL; starting another/);
   });
 
   const stream = () => {
@@ -271,6 +271,38 @@ describe('a stream', () => {
     const relayed = await counted('offload_packets');
     await eventually('the kernel relays', async () => (await counted('offload_packets')) > relayed || undefined);
     await stream().more(20);
+  });
+
+  it('outlives the engine: nothing is lost, nothing stays uncounted', async () => {
+    const engine = async () => (await appliance.show('process')).find(({ name }) => name === 'engine');
+    const victim = await engine();
+    if (!victim) throw new Error('no engine');
+    // One that stands still relays nothing, so what comes now is the kernel's.
+    process.kill(victim.pid, 'SIGSTOP');
+    await stream().more(50);
+    process.kill(victim.pid, 'SIGKILL');
+    await eventually('a successor', async () => {
+      const now = await engine();
+      return (now !== undefined && now.pid !== victim.pid && now.state === 'ready') || undefined;
+    });
+    await stream().more(50);
+    process.stdout.write(`${JSON.stringify({ measured: 'longest gap, ms', longestGap: stream().longestGap })}\n`);
+    await inTier('offload');
+    expect(await counted('offload_inherited')).toBe(1);
+    await allCame();
+    await eventually('all packets are counted', async () => {
+      return (await listener('server')).rx.packets === server.sent || undefined;
+    });
+  });
+
+  it('ends with the primary, however that ends', async () => {
+    await appliance.killPrimary();
+    server.pause();
+    const capture = await Capture.start(net.client);
+    const before = received.length;
+    for (let i = 0; i < 20; i++) server.send();
+    expect(udpFrom(await capture.stop(), NET.client.edge)).toEqual([]);
+    expect(received.length).toBe(before);
   });
 
   it('ends: the kernel relays nothing any more, and its ports rest before others get them', async () => {

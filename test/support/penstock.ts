@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ShowName, Shown } from '../../src/admin/source.js';
 import type { Namespace } from './netns.js';
-import { Program } from './program.js';
+import { eventually, Program } from './program.js';
 
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
@@ -97,6 +97,18 @@ export class Penstock {
     this.#ended = true;
     for (const pid of this.pids()) process.kill(pid, 'SIGKILL');
     await this.#program.exited;
+  }
+
+  /** SIGKILL to the primary alone; resolves when all that it had started has ended by itself. */
+  async killPrimary(): Promise<void> {
+    this.#ended = true;
+    const children = descendants(this.pid);
+    process.kill(this.pid, 'SIGKILL');
+    await this.#program.exited;
+    await eventually('its children end', () =>
+      children.every((pid) => !existsSync(`/proc/${pid}`)) ? true : undefined,
+    );
+    this.#removeStateDir();
   }
 
   #removeStateDir(): void {

@@ -103,6 +103,7 @@ const COLUMNS: Columns = {
   stat: [
     column('NAME', (row) => row.name),
     column('VALUE', (row) => row.value),
+    column('BY THREAD', (row) => row.threads?.join(' ') ?? ''),
     column('UNIT', (row) => row.unit),
     column('ABOUT', (row) => row.about),
   ],

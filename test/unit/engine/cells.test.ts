@@ -99,8 +99,10 @@ describe('engine counters', () => {
     region.setU64(region.countersAt(1) + second.offset, 7);
     const counters = readCounters(region);
     expect(counters).toHaveLength(region.layout.counters.length);
-    expect(counters[0]).toEqual({ name: first.name, unit: first.unit, about: first.about, value: 2 ** 33 + 5 });
+    const { offset: _, ...about } = first;
+    expect(counters[0]).toEqual({ ...about, value: 2 ** 33 + 5, threads: [2 ** 33, 5] });
     expect(readCounterValues(region)[second.name]).toBe(7);
+    expect(readCounters(freshRegion({ engineThreads: 1 }))[0]).not.toHaveProperty('threads');
   });
 });
 

@@ -4,7 +4,7 @@ import { writeEndpoint } from '../../../src/engine/endpoint.js';
 import type { SharedRegion } from '../../../src/engine/shared-region.js';
 import { SessionTable } from '../../../src/session/session-table.js';
 import { TaskPool } from '../../../src/tasks/pool.js';
-import { snapshotListeners, snapshotSessions } from '../../../src/tasks/snapshot.js';
+import { snapshotListeners, snapshotSessions, snapshotTiers } from '../../../src/tasks/snapshot.js';
 import { freshRegion } from '../../support/fresh-region.js';
 
 const names = { vservers: ['cams', 'archive'], services: ['one', 'two', 'three'] };
@@ -31,12 +31,12 @@ function open(serverId: string, of = table): number {
 }
 
 function openUdp(session: number, of = table): number {
-  const leg = (port: number) => ({
+  const leg = (port: number, expectsMedia = false) => ({
     local: { ip: '192.0.2.1', port },
     latching: 'sameIp' as const,
-    expectsMedia: false,
+    expectsMedia,
   });
-  const legs = [leg(20_000), leg(20_001), leg(30_000), leg(30_001)];
+  const legs = [leg(20_000), leg(20_001), leg(30_000, true), leg(30_001)];
   const spec = { session, service: 2, transport: 'udp' as const, media: 'video' as const, clockRate: 90_000, legs };
   return of.openStream(spec).slot;
 }
@@ -147,6 +147,39 @@ describe('snapshotListeners', () => {
   });
 });
 
+describe('tiers', () => {
+  function setTier(stream: number, tier: 'gso' | 'offload', reason: 'none' | 'unfit' | 'noMedia'): void {
+    const { legIndex, legData, tier: tiers, tierReason } = region.layout;
+    for (const leg of [legIndex.serverRtp, legIndex.clientRtp]) {
+      relay(stream, leg, {});
+      const data = region.legDataAt(stream, leg);
+      region.setU32(data + legData.tier, tiers[tier]);
+      region.setU32(data + legData.tierReason, tierReason[reason]);
+    }
+  }
+
+  it('are counted where media is expected, with what keeps it from a better one', () => {
+    for (const server of ['a', 'b']) setTier(openUdp(open(server)), 'offload', 'none');
+    setTier(openUdp(open('c')), 'gso', 'unfit');
+    openUdp(open('d')); // the engine has not seen it
+    const { tiers, reasons } = snapshotTiers(region);
+    expect(tiers).toEqual({ mmsg: 0, gso: 1, offload: 2 });
+    expect(reasons).toMatchObject({ unfit: 1, loopback: 0 });
+    expect(Object.keys(reasons)).not.toContain('reports');
+  });
+
+  it('of a session are one, or mixed, with the first reason', () => {
+    const session = open('abc');
+    setTier(openUdp(session), 'offload', 'none');
+    expect(snapshotSessions(region, names, NOW)[0]).toMatchObject({ tier: 'offload' });
+    setTier(openUdp(session), 'gso', 'unfit');
+    expect(snapshotSessions(region, names, NOW)[0]).toMatchObject({
+      tier: 'mixed',
+      tierReason: 'too many packets are for sockets',
+    });
+  });
+});
+
 describe('TaskPool', () => {
   const script = new URL('../../../dist/tasks/sessions-snapshot.js', import.meta.url);
 
@@ -158,6 +191,7 @@ describe('TaskPool', () => {
       openUdp(open('abc'));
       expect((await pool.sessions()).map(({ serverId }) => serverId)).toEqual(['abc']);
       expect(await pool.listeners()).toHaveLength(4);
+      expect((await pool.tiers()).tiers).toEqual({ mmsg: 0, gso: 0, offload: 0 });
     } finally {
       await pool.close();
     }
