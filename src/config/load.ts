@@ -201,6 +201,8 @@ function complete(values: OptionSet, vservers: readonly ParsedVserver[]): Config
     maxSessions: values['max-sessions'],
     maxStreams: values['max-streams'],
     receiveBuffer: values['receive-buffer'],
+    interleavedBacklog: values['interleaved-backlog'],
+    interleavedOverflow: values['interleaved-overflow'],
     ...(values.admin === undefined ? {} : { admin: values.admin }),
     stateDir: values['state-dir'],
     logLevel: values['log-level'],

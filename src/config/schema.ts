@@ -10,6 +10,7 @@ import {
   LOG_LEVELS,
   METHODS,
   MONITOR_KINDS,
+  OVERFLOWS,
   PACKET_PATHS,
   PORT_POLICIES,
   REDIRECTS,
@@ -238,6 +239,16 @@ export const OPTIONS = {
     value.bytes(4096, 256 * 1024 * 1024),
     'Receive buffer asked for each media socket; the kernel grants at most `net.core.rmem_max`.',
     { unit: 'bytes', standard: '4M' },
+  ),
+  'interleaved-backlog': one(
+    value.bytes(64 * 1024, 64 * 1024 * 1024),
+    'Media inside an RTSP connection that may wait for a reader that is too slow; the kernel keeps it, and at most `net.core.rmem_max`.',
+    { unit: 'bytes', standard: '1M' },
+  ),
+  'interleaved-overflow': one(
+    value.choice(OVERFLOWS),
+    'What happens when more waits than `interleaved-backlog`: whole frames are dropped, or the connection is closed.',
+    { standard: 'drop-frames' },
   ),
   ...monitorDefaults,
   admin: one(

@@ -10,6 +10,7 @@ export const LATCHINGS = ['off', 'same-ip', 'any'] as const;
 export const SESSION_ID_MODES = ['sealed', 'prefix', 'suffix'] as const;
 export const PACKET_PATHS = ['auto', 'offload', 'gso', 'mmsg'] as const;
 export const REDIRECTS = ['rewrite', 'follow', 'pass'] as const;
+export const OVERFLOWS = ['drop-frames', 'close'] as const;
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export const MONITOR_KINDS = ['tcp', 'options', 'describe', 'none'] as const;
 
@@ -19,6 +20,7 @@ export type Latching = (typeof LATCHINGS)[number];
 export type SessionIdMode = (typeof SESSION_ID_MODES)[number];
 export type PacketPath = (typeof PACKET_PATHS)[number];
 export type RedirectMode = (typeof REDIRECTS)[number];
+export type Overflow = (typeof OVERFLOWS)[number];
 export type LogLevel = (typeof LOG_LEVELS)[number];
 export type MonitorKind = (typeof MONITOR_KINDS)[number];
 
@@ -119,6 +121,10 @@ export interface ConfigOf<Service> {
   maxStreams: number;
   /** Bytes asked for each media socket. */
   receiveBuffer: number;
+  /** Bytes of interleaved media that may wait for a reader that is too slow. */
+  interleavedBacklog: number;
+  /** What happens beyond. */
+  interleavedOverflow: Overflow;
   /** TCP address of the admin API, beside the unix socket STATE_DIR/admin.sock. */
   admin?: ListenAddress;
   stateDir: string;

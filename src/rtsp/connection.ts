@@ -85,17 +85,16 @@ export class RtspConnection {
     this.#open(transport);
   }
 
-  send(message: RtspMessage): void {
+  /** `completes`: where the message came from that is dealt with by this one. */
+  send(message: RtspMessage, completes?: RtspConnection): void {
     if (this.over) return;
-    this.#transport.write(serialize(message));
-    this.#checkBacklog();
+    this.#transport.write(serialize(message), completes?.transport);
+    if (this.#transport.backlog > MAX_MESSAGE_BACKLOG) this.destroy(new Error('peer does not read'));
   }
 
-  /** The message that came last is dealt with, by an answer or without one. */
-  done(answer?: RtspMessage): void {
-    if (this.over) return;
-    this.#transport.done(answer && serialize(answer));
-    this.#checkBacklog();
+  /** The message that came last is dealt with, and no other leaves for it. */
+  done(): void {
+    if (!this.over) this.#transport.done();
   }
 
   /** Sends one whole frame, or drops it whole and counts it when the peer reads too slowly. */
@@ -168,10 +167,6 @@ export class RtspConnection {
     } finally {
       this.#reading = false;
     }
-  }
-
-  #checkBacklog(): void {
-    if (this.#transport.backlog > MAX_MESSAGE_BACKLOG) this.destroy(new Error('peer does not read'));
   }
 
   /** Nothing more can be understood. */

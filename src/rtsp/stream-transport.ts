@@ -61,13 +61,14 @@ export class StreamTransport implements Transport {
   }
 
   /** All that is written in one turn of the event loop leaves in one system call. */
-  write(bytes: Buffer): void {
+  write(bytes: Buffer, completes?: Transport): void {
     if (!this.#corked) {
       this.#corked = true;
       this.stream.cork();
       process.nextTick(() => this.flush());
     }
     this.stream.write(bytes);
+    completes?.done();
   }
 
   /** What was written leaves now. */
@@ -77,9 +78,8 @@ export class StreamTransport implements Transport {
     this.stream.uncork();
   }
 
-  done(answer?: Buffer): void {
-    if (answer) this.write(answer);
-  }
+  /** What was read is gone from the socket already. */
+  done(): void {}
 
   pause(): void {
     this.stream.pause();

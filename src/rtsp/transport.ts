@@ -29,12 +29,13 @@ export interface Transport {
   readonly paused: boolean;
   /** Begins to read. Called once. */
   open(events: TransportEvents): void;
-  write(bytes: Buffer): void;
+  /** `completes`: the message that came last over that transport is dealt with by these bytes, in one step. */
+  write(bytes: Buffer, completes?: Transport): void;
   /**
-   * The message that came last is dealt with, by `answer` if it has one. A wire keeps the message until then, so that
-   * it comes again if this process dies before.
+   * The message that came last is dealt with. A wire keeps each until then, so that it comes again if this process
+   * dies before, and brings nothing else meanwhile.
    */
-  done(answer?: Buffer): void;
+  done(): void;
   pause(): void;
   resume(): void;
   /** Goes on reading, into nothing: bytes left unread would turn our FIN into a reset. */

@@ -12,7 +12,9 @@ export class AnswerGate {
     return this.#answered !== undefined;
   }
 
+  /** An answer before it was not for the client: another server is asked. */
   close(answered: Upstream): void {
+    this.#answered?.connection.done();
     this.#answered = answered;
   }
 

@@ -17,6 +17,7 @@ import type { RtspProxy } from './proxy.js';
 import { nameBase, type Redirection, Redirects } from './redirects.js';
 import {
   type Faces,
+  rewriteClientAnswer,
   rewriteReply,
   rewriteRequest,
   rewriteServerRequest,
@@ -126,16 +127,26 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
 
   #receive(message: RtspMessage): void {
     if (message.kind === 'response') {
-      const asker = this.#serverRequests.answer(message, (id, { service }) => this.#serverIdAt(service, id));
-      // As good a sign of life as a request: some servers ask so that they need not wait for their own timeout.
-      for (const slot of this.#slotsAt(asker?.service)) this.#proxy.table.touchClient(slot);
-      this.#connection.done();
+      this.#passAnswer(message);
       return;
     }
     if (this.#ended) return;
     this.#queue.push(message);
     if (this.#queue.length > MAX_PENDING_REQUESTS) this.#connection.pause();
     if (!this.#busy) this.#work().catch((error: Error) => this.#broken(error));
+  }
+
+  /** The client's answer to a request of a server. */
+  #passAnswer(response: RtspResponse): void {
+    const upstream = this.#serverRequests.take(response);
+    if (!upstream) {
+      this.#connection.done();
+      return;
+    }
+    // As good a sign of life as a request: some servers ask so that they need not wait for their own timeout.
+    for (const slot of this.#slotsAt(upstream.service)) this.#proxy.table.touchClient(slot);
+    rewriteClientAnswer(response, (id) => this.#serverIdAt(upstream.service, id));
+    upstream.connection.send(response, this.#connection);
   }
 
   /** A fault of ours. It must cost this connection, not the worker. */
@@ -152,7 +163,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     for (let request = this.#queue.shift(); request; request = this.#queue.shift()) {
       if (this.#queue.length < MAX_PENDING_REQUESTS) this.#connection.resume();
       const reply = await this.#answer(request);
-      this.#connection.done(reply);
+      this.#connection.send(reply, this.#connection);
       this.#gate.open();
     }
     this.#busy = false;
@@ -299,7 +310,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     return upstream.request(request, this.#proxy.config.replyTimeoutMs, {
       onProvisional: (provisional) => {
         rewriteReply(provisional, faces);
-        this.#connection.send(provisional);
+        this.#connection.send(provisional, upstream.connection);
       },
       onFinal: () => this.#gate.close(upstream),
     });
@@ -426,8 +437,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     if (redirection) this.#binding.expect(redirection.uri, redirection.service);
     rewriteServerRequest(request, this.#faces.of(upstream.service));
     this.#serverRequests.ask(upstream, request);
-    this.#connection.send(request);
-    upstream.connection.done();
+    this.#connection.send(request, upstream.connection);
   }
 
   onFrame(upstream: Upstream, channel: number, frame: Buffer): void {

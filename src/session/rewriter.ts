@@ -43,6 +43,14 @@ export function rewriteServerRequest(request: RtspRequest, faces: Faces): void {
   if (request.body.length > 0 && isSdp(request)) rewriteDescription(request, faces);
 }
 
+/** A client's answer to a server's request: an id that is not one of that server's sessions stays as it is. */
+export function rewriteClientAnswer(
+  response: RtspResponse,
+  serverIdOf: (publicId: string) => string | undefined,
+): void {
+  response.headers.map('Session', (value) => mapSessionId(value, (id) => serverIdOf(id) ?? id));
+}
+
 /** The server's id in a message, if it carries one. */
 export function sessionIdOf(message: RtspMessage): string | undefined {
   const value = message.headers.get('Session');

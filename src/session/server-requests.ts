@@ -1,5 +1,4 @@
 import { cseqOf } from '../rtsp/headers/cseq.js';
-import { mapSessionId } from '../rtsp/headers/session.js';
 import type { RtspRequest, RtspResponse } from '../rtsp/message.js';
 import type { Upstream } from './upstream.js';
 
@@ -30,22 +29,14 @@ export class ServerRequests {
     if (this.#asked.length > MAX_UNANSWERED) this.#asked.shift();
   }
 
-  /**
-   * Passes the client's answer to the server that asked, and returns that server; one that nobody waits for is
-   * dropped. An id that is not one of that server's sessions stays as the client wrote it.
-   */
-  answer(
-    response: RtspResponse,
-    serverIdOf: (publicId: string, upstream: Upstream) => string | undefined,
-  ): Upstream | undefined {
+  /** Who asked for this answer of the client, which gets that server's own number; undefined if nobody waits for it. */
+  take(response: RtspResponse): Upstream | undefined {
     const at = this.#placeOf(response);
     const asked = this.#asked[at];
     if (!asked) return undefined;
     // A provisional answer is not the last one.
     if (response.status >= 200) this.#asked.splice(at, 1);
     if (asked.written !== undefined) restoreCSeq(response, asked.written);
-    response.headers.map('Session', (value) => mapSessionId(value, (id) => serverIdOf(id, asked.upstream) ?? id));
-    asked.upstream.respond(response);
     return asked.upstream;
   }
 

@@ -13,11 +13,14 @@ export interface UpstreamHandler {
   onUpstreamClose(upstream: Upstream): void;
 }
 
-/** Called while the answer is being read: what the server sent behind it has not been looked at. */
+/**
+ * Called while the answer is being read: what the server sent behind it has not been looked at. A listener says when
+ * it has dealt with the answer: `connection.done()`.
+ */
 export interface AnswerListener {
   /** A provisional (1xx) answer. */
   onProvisional?(response: RtspResponse): void;
-  /** The promise resolves next. The listener says when the answer is dealt with: `connection.done()`. */
+  /** The promise resolves next. */
   onFinal?(): void;
 }
 
@@ -97,11 +100,6 @@ export class Upstream {
     });
   }
 
-  /** Passes a client's answer to one of the server's own requests. */
-  respond(response: RtspResponse): void {
-    this.#connection.send(response);
-  }
-
   sendFrame(channel: number, frame: Buffer): boolean {
     return this.#connection.sendFrame(channel, frame);
   }
@@ -141,8 +139,8 @@ export class Upstream {
       return;
     }
     if (message.status < 200) {
-      running.listener.onProvisional?.(message);
-      this.#connection.done();
+      if (running.listener.onProvisional) running.listener.onProvisional(message);
+      else this.#connection.done();
       return;
     }
     if (running.listener.onFinal) running.listener.onFinal();

@@ -225,6 +225,8 @@ function baseConfig(services: readonly ServiceAt[]): Config {
     maxSessions: 16,
     maxStreams: 32,
     receiveBuffer: 0,
+    interleavedBacklog: 1 << 20,
+    interleavedOverflow: 'drop-frames',
     stateDir: '/nowhere',
     logLevel: 'debug',
   };
