@@ -96,7 +96,7 @@ const Group kGroups[] = {
       FIELD(StreamEntry, session), FIELD(StreamEntry, service), FIELD(StreamEntry, clock_rate),
       FIELD(StreamEntry, transport), FIELD(StreamEntry, media), FIELD(StreamEntry, client_channel),
       FIELD(StreamEntry, server_channel), FIELD(StreamEntry, client_rtcp_channel),
-      FIELD(StreamEntry, server_rtcp_channel), FIELD(StreamEntry, client_wire), FIELD(StreamEntry, server_wire),
+      FIELD(StreamEntry, server_rtcp_channel), FIELD(StreamEntry, client_wire), FIELD(StreamEntry, server_wire), FIELD(StreamEntry, url_hash),
       FIELD(StreamEntry, opened_ms), FIELD(StreamEntry, legs),
       FIELD(StreamEntry, attached_generation), FIELD(StreamEntry, released_generation), FIELD(StreamEntry, data)}},
     {"leg",

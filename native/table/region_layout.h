@@ -237,8 +237,12 @@ struct alignas(64) StreamEntry {
   uint8_t server_rtcp_channel;
   uint16_t reserved;
   Millis opened_ms;
-  uint32_t client_wire;  // interleaved: global slots of the wires whose frames these are; kNoWire = the worker relays them
+  // Global slots of the wires of the RTSP connections; kNoWire = those are the worker's. The engine looks at them, and
+  // at the channels, where the transport is interleaved: the frames are theirs.
+  uint32_t client_wire;
   uint32_t server_wire;
+  uint32_t url_hash;  // the worker's own: of the URL that was set up
+  uint32_t reserved2;
   LegControl legs[kLegsPerStream];
   // -- data half; writer: the engine thread of the stream (slot % engine_threads); where the
   //    transport is interleaved the engine thread of its wires, or without wires the owner worker
@@ -319,7 +323,7 @@ struct alignas(64) WireEntry {
   Millis opened_ms;
   uint32_t flags;          // the worker's own, not looked at by the engine
   uint32_t next_cseq;      // likewise, and all below; may be written without `sequence`
-  uint32_t forwarded_seq;  // the held message that was passed on and is not answered yet, and must not be passed on again
+  uint32_t forwarded_seq;  // client: the last held message that was passed on; upstream: the message that carried it
   uint32_t authority_bytes;
   char authority[kMaxAuthority];
   // -- data half; writer: the engine thread `thread`

@@ -134,6 +134,7 @@ export interface Layout {
     | 'serverRtcpChannel'
     | 'clientWire'
     | 'serverWire'
+    | 'urlHash'
     | 'openedMs'
     | 'legs'
     | 'attachedGeneration'

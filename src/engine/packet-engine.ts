@@ -1,5 +1,7 @@
 import type { PortPair } from '../session/port-allocator.js';
+import type { StreamRef } from '../session/session-rows.js';
 import type { NativeBinding } from './binding.js';
+import type { Wires } from './wires.js';
 
 const CLIENT_LEGS = 0b0011;
 const SERVER_LEGS = 0b1100;
@@ -10,6 +12,7 @@ export interface PacketEngineOptions {
   vaultFd: number;
   /** One eventfd per engine thread. */
   wakeFds: readonly number[];
+  wires: Wires;
 }
 
 /**
@@ -36,9 +39,15 @@ export class PacketEngine {
     this.#command(this.#options.binding.layout.commandOp.update, stream, generation);
   }
 
-  /** The row is closing: the engine lets go of the sockets when they have been silent for a while. */
-  close(stream: number, generation: number): void {
-    this.#command(this.#options.binding.layout.commandOp.close, stream, generation);
+  /** The row of a stream whose frames pass over wires was written; nothing is done for any other. */
+  streamChanged({ slot, generation, thread }: StreamRef): void {
+    if (thread !== undefined) this.#options.wires.streamChanged(thread, slot, generation);
+  }
+
+  /** The row is closing: the engine lets go of the sockets when they have been silent for a while, of channels at once. */
+  close(stream: StreamRef): void {
+    if (stream.thread !== undefined) this.streamChanged(stream);
+    else this.#command(this.#options.binding.layout.commandOp.close, stream.slot, stream.generation);
   }
 
   /** Sends the commands that found no room. Called on a timer. */

@@ -19,6 +19,7 @@ function run(config: Config): void {
   const report = binding.engineStart({
     vaultFd: inherited.vaultFd,
     wakeFds: inherited.wakeFds,
+    workerWakeFds: inherited.workerWakeFds,
     gso: fast,
     gro: fast,
     batchDelayUs: config.batchDelayUs,

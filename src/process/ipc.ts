@@ -42,6 +42,8 @@ export interface WorkerInheritance {
   vaultFd: number;
   /** One per engine thread. */
   wakeFds: number[];
+  /** Written by the engine when there is something to read in this worker's inboxes. */
+  inboxFd: number;
   /** `fd` is a number of the primary: cluster passes the socket when the worker listens. */
   listeners: { fd: number; vserver: number }[];
 }
@@ -51,6 +53,8 @@ export interface EngineInheritance {
   regionFd: number;
   vaultFd: number;
   wakeFds: number[];
+  /** The `inboxFd` of each worker. */
+  workerWakeFds: number[];
   /** Tables of tier offload, or a value of `layout.tierReason`. */
   offload: OffloadMaps | number;
 }

@@ -9,7 +9,6 @@ import { ServiceRows } from '../engine/service-cells.js';
 import { PRIMARY_SLOT, SharedRegion } from '../engine/shared-region.js';
 import { PenstockError } from '../errors.js';
 import { createLogger, type Logger } from '../log/logger.js';
-import { MAX_FRAME_BACKLOG } from '../rtsp/connection.js';
 import { loadSessionKeys } from '../session/session-keys.js';
 import { ApplianceReport } from './appliance-report.js';
 import { CounterAlarms } from './counter-alarms.js';
@@ -26,6 +25,7 @@ const RING_SLOTS = 4096;
 /** Of a worker. A connection that finds none free stays with its worker. */
 const MAX_WIRES = 16_384;
 const WIRE_RING_BYTES = 256 * 1024;
+const OVERFLOW_CELL = { 'drop-frames': 'dropFrames', close: 'close' } as const;
 const HEARTBEAT_MS = 250;
 const DRAIN_POLL_MS = 200;
 /** How long workers may take to tell servers of the sessions that are left. */
@@ -59,6 +59,7 @@ class Primary {
   readonly #region: SharedRegion;
   readonly #regionFd: number;
   readonly #wakeFds: number[];
+  readonly #inboxFds: number[];
   readonly #listeners: OpenListener[];
   readonly #workers: WorkerProcesses;
   readonly #engine: Supervisor;
@@ -98,13 +99,14 @@ class Primary {
       // A client's connection and that of its server.
       wiresPerWorker: Math.min(2 * config.maxSessions, MAX_WIRES),
       wireRingBytes: WIRE_RING_BYTES,
-      interleavedBacklog: MAX_FRAME_BACKLOG,
-      interleavedOverflow: this.#binding.layout.overflow.dropFrames,
+      interleavedBacklog: config.interleavedBacklog,
+      interleavedOverflow: this.#binding.layout.overflow[OVERFLOW_CELL[config.interleavedOverflow]],
     });
     this.#region = new SharedRegion(this.#binding.mapRegion(this.#regionFd), this.#binding.layout);
     const rows = new ServiceRows(this.#region);
     for (const [index, service] of services.entries()) initialiseService(rows, index, service);
     this.#wakeFds = Array.from({ length: config.engineThreads }, () => this.#binding.eventFd());
+    this.#inboxFds = Array.from({ length: config.workers }, () => this.#binding.eventFd());
     this.#listeners = openListeners(this.#binding, config);
     this.#health = new ServiceHealth(services, rows, this.#log);
     this.#workers = this.#createWorkers();
@@ -169,6 +171,7 @@ class Primary {
       config: this.#config,
       regionFd: this.#regionFd,
       wakeFds: this.#wakeFds,
+      inboxFds: this.#inboxFds,
       listeners: this.#listeners,
       onReady: (worker) => {
         this.#ready.workers.add(worker);
@@ -183,7 +186,14 @@ class Primary {
   }
 
   #startEngine(): ChildProcess {
-    return startEngine(this.#binding, this.#config, this.#regionFd, this.#wakeFds, this.#offload.given);
+    return startEngine({
+      binding: this.#binding,
+      config: this.#config,
+      regionFd: this.#regionFd,
+      wakeFds: this.#wakeFds,
+      inboxFds: this.#inboxFds,
+      offload: this.#offload.given,
+    });
   }
 
   #fromEngine(message: ToPrimary): void {

@@ -3,6 +3,7 @@ import type { StatReport } from '../admin/source.js';
 /** Counters that workers keep in their own memory: they begin again with each worker process. */
 const COUNTERS: Readonly<Record<string, readonly [unit: string, about: string]>> = {
   connections: ['connections', 'client connections accepted'],
+  connectionsAdopted: ['connections', 'client connections taken over from a worker that died'],
   requests: ['requests', 'requests of clients'],
   refused: ['requests', 'requests that penstock itself answered with an error'],
   badInput: ['connections', 'client connections closed because of what they sent'],

@@ -17,6 +17,8 @@ export interface WorkerProcessesOptions {
   config: Config;
   regionFd: number;
   wakeFds: readonly number[];
+  /** One eventfd per worker. */
+  inboxFds: readonly number[];
   listeners: readonly OpenListener[];
   onReady(worker: number): void;
   onDeath(worker: number, description: string, pauseMs: number): void;
@@ -80,13 +82,14 @@ export class WorkerProcesses {
 
   /** A successor has its predecessor's index, listening sockets and slices of the region. */
   #spawn(index: number): ChildProcess {
-    const { binding, regionFd, wakeFds, listeners } = this.#options;
+    const { binding, regionFd, wakeFds, inboxFds, listeners } = this.#options;
     const [ours, theirs] = binding.socketPair();
     const inheritance: WorkerInheritance = {
       index,
       regionFd: FIRST_INHERITED_FD,
       vaultFd: FIRST_INHERITED_FD + 1,
       wakeFds: wakeFds.map((_, thread) => FIRST_INHERITED_FD + 2 + thread),
+      inboxFd: FIRST_INHERITED_FD + 2 + wakeFds.length,
       // A fresh duplicate for each start: cluster keeps handles by number, and closes them with their worker.
       listeners: listeners.map(({ fds, vserver }) => ({ fd: binding.dupFd(fds[index] as number), vserver })),
     };
@@ -98,6 +101,7 @@ export class WorkerProcesses {
       regionFd,
       theirs,
       ...wakeFds,
+      inboxFds[index] as number,
     ];
     cluster.setupPrimary({ exec: ENTRY, args: [], stdio });
     const worker = cluster.fork({ PENSTOCK_WORKER: JSON.stringify(inheritance) });

@@ -6,6 +6,7 @@ import { PacketEngine } from '../engine/packet-engine.js';
 import { ProcessSlot } from '../engine/process-slots.js';
 import { RegionServiceCells } from '../engine/service-cells.js';
 import { SharedRegion, workerSlot } from '../engine/shared-region.js';
+import { Wires } from '../engine/wires.js';
 import { createLogger } from '../log/logger.js';
 import { RecentAffinity } from '../router/persistence.js';
 import { Router } from '../router/router.js';
@@ -74,7 +75,9 @@ export class WorkerProcess {
       isMember: ({ ip, port }) => router.serviceByAddress(ip, port) !== undefined,
     });
     const table = new SessionTable(region, worker);
-    const engine = new PacketEngine({ binding, worker, vaultFd: inherited.vaultFd, wakeFds: inherited.wakeFds });
+    const { vaultFd, wakeFds, inboxFd } = inherited;
+    const wires = new Wires({ binding, region, worker, vaultFd, wakeFds, inboxFd, now });
+    const engine = new PacketEngine({ binding, worker, vaultFd, wakeFds, wires });
     const ports = new PortAllocator({
       range: config.mediaPorts,
       policy: config.portPolicy,
@@ -102,6 +105,8 @@ export class WorkerProcess {
       keeper: this.#keeper,
       ports,
       engine,
+      wires,
+      descriptors: binding,
       legIndex: binding.layout.legIndex,
       now,
       hostOf: (service) => hosts.get(service) ?? service.ip,
@@ -113,6 +118,7 @@ export class WorkerProcess {
   /** Adopts what a predecessor left, then listens. */
   async start(): Promise<void> {
     this.#keeper.adopt();
+    this.#proxy.adopt();
     setInterval(() => this.#tick(), TICK_MS);
     setInterval(() => this.#beat(), HEARTBEAT_MS);
     await Promise.all(this.#inherited.listeners.map((listener) => this.#listen(listener.fd, listener.vserver)));

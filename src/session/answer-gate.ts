@@ -8,13 +8,16 @@ export class AnswerGate {
   #answered: Upstream | undefined;
   readonly #waiting: (() => void)[] = [];
 
+  /** Who answered. */
+  get answered(): Upstream | undefined {
+    return this.#answered;
+  }
+
   get closed(): boolean {
     return this.#answered !== undefined;
   }
 
-  /** An answer before it was not for the client: another server is asked. */
   close(answered: Upstream): void {
-    this.#answered?.connection.done();
     this.#answered = answered;
   }
 

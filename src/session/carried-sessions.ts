@@ -1,18 +1,26 @@
+import { hash32 } from '../router/balancer/hash.js';
 import type { Service } from '../router/service.js';
 import { ChannelMap } from './channel-map.js';
 import type { Upstream } from './upstream.js';
 
-export type CarriedStream =
-  | { kind: 'udp' | 'opaque'; stream: number }
-  | { kind: 'interleaved'; stream: number; channels: number[]; upstream: Upstream };
+export type CarriedKind = { kind: 'udp' | 'opaque' } | { kind: 'interleaved'; channels: number[]; upstream: Upstream };
+
+export type CarriedStream = {
+  /** Row of the stream table. */
+  stream: number;
+  /** hash32 of the Request-URI of its SETUP. */
+  urlHash: number;
+  /** That URI; unknown where a predecessor set it up. */
+  url: string | undefined;
+} & CarriedKind;
 
 /** A session as one client connection knows it. */
 export interface CarriedSession {
   service: Service;
   serverId: string;
   interleaved: boolean;
-  /** By the Request-URI of its SETUP. */
-  streams: Map<string, CarriedStream>;
+  /** By `urlHash`. */
+  streams: Map<number, CarriedStream>;
 }
 
 /** The sessions that were set up over one client connection, by their rows, and the channels of their streams. */
@@ -39,22 +47,30 @@ export class CarriedSessions {
     return [...this.#sessions].filter(([, session]) => which(session)).map(([slot]) => slot);
   }
 
-  addStream(slot: number, service: Service, serverId: string, uri: string, stream: CarriedStream): void {
+  get interleaved(): boolean {
+    return [...this.#sessions.values()].some(({ interleaved }) => interleaved);
+  }
+
+  *streams(): Generator<CarriedStream> {
+    for (const { streams } of this.#sessions.values()) yield* streams.values();
+  }
+
+  addStream(slot: number, service: Service, serverId: string, stream: CarriedStream): void {
     let session = this.#sessions.get(slot);
     if (!session) {
       session = { service, serverId, interleaved: false, streams: new Map() };
       this.#sessions.set(slot, session);
     }
-    session.streams.set(uri, stream);
+    session.streams.set(stream.urlHash, stream);
     session.interleaved = hasInterleaved(session);
   }
 
   /** Takes a stream off its session and closes its channels; undefined if there is none for that URL. */
-  takeStream(slot: number, uri: string): CarriedStream | undefined {
+  takeStream(slot: number, url: string): CarriedStream | undefined {
     const session = this.#sessions.get(slot);
-    const stream = session?.streams.get(uri);
+    const stream = session?.streams.get(hash32(url));
     if (!session || !stream) return undefined;
-    session.streams.delete(uri);
+    session.streams.delete(stream.urlHash);
     session.interleaved = hasInterleaved(session);
     this.#closeChannels(stream);
     return stream;

@@ -8,10 +8,12 @@ import type { RtspMessage, RtspRequest, RtspResponse } from '../rtsp/message.js'
 import { makeRequest, makeResponse } from '../rtsp/status.js';
 import type { Transport } from '../rtsp/transport.js';
 import { AnswerGate } from './answer-gate.js';
-import { type CarriedSession, CarriedSessions, type CarriedStream, usesChannelsOf } from './carried-sessions.js';
+import { type CarriedStream, usesChannelsOf } from './carried-sessions.js';
 import type { ChannelMap } from './channel-map.js';
 import { ClientFaces } from './client-faces.js';
+import { ClientSessions } from './client-sessions.js';
 import { FrameRelay } from './frame-relay.js';
+import { Inheritance } from './inheritance.js';
 import { Presentation } from './presentation.js';
 import type { RtspProxy } from './proxy.js';
 import { nameBase, type Redirection, Redirects } from './redirects.js';
@@ -26,10 +28,14 @@ import {
 } from './rewriter.js';
 import { ServerRequests } from './server-requests.js';
 import { ServiceBinding } from './service-binding.js';
-import type { EndReason, SessionCarrier } from './session-keeper.js';
+import type { SessionCarrier } from './session-keeper.js';
+import type { StreamView } from './session-rows.js';
+import type { StreamWires } from './session-table.js';
 import { Setup } from './setup.js';
-import type { Upstream, UpstreamHandler } from './upstream.js';
+import { type AnswerListener, Upstream, type UpstreamHandler } from './upstream.js';
 import { Upstreams } from './upstreams.js';
+import type { WireTransport } from './wire-transport.js';
+import type { Wiring } from './wiring.js';
 
 const RTSP_VERSION = 'RTSP/1.0';
 /** Requests a client may have waiting; more are left in its socket until these are answered. */
@@ -38,8 +44,13 @@ const MAX_PENDING_REQUESTS = 32;
 const IDLE_CONNECTION_MS = 120_000;
 /** RFC 2326 §11.3.10: the request has to be made for each stream. */
 const AGGREGATE_NOT_ALLOWED = 459;
-/** Statuses of a TEARDOWN after which the session is still wanted: authentication, wrong state, redirection. */
-const TEARDOWN_GOES_ON = new Set([401, 407, 455, AGGREGATE_NOT_ALLOWED, 460]);
+
+/** A stream of a predecessor, with its session. */
+export interface InheritedStream {
+  stream: StreamView;
+  service: Service;
+  serverId: string;
+}
 
 /** What a request asks for, once its Session id is understood. */
 interface Target {
@@ -58,7 +69,8 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   readonly #connection: RtspConnection;
   readonly #queue: RtspRequest[] = [];
   readonly #upstreams: Upstreams;
-  readonly #sessions = new CarriedSessions();
+  readonly #sessions: ClientSessions;
+  readonly #wiring: Wiring;
   readonly #binding: ServiceBinding;
   readonly #frames: FrameRelay;
   readonly #faces: ClientFaces;
@@ -76,6 +88,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   /** Of the newest DESCRIBE or ANNOUNCE. */
   #presentation = Presentation.NONE;
   #nextCseq = 1;
+  #inheritance: Inheritance | undefined;
 
   constructor(proxy: RtspProxy, transport: Transport, vserver: Vserver) {
     this.#proxy = proxy;
@@ -88,7 +101,9 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
       onFault: (error) => this.#onFault(error),
       onClose: () => this.#onClose(),
     });
-    this.#upstreams = new Upstreams(this, proxy.config.connectTimeoutMs);
+    this.#sessions = new ClientSessions(proxy.keeper, this);
+    this.#upstreams = new Upstreams(this, proxy.config.connectTimeoutMs, (upstream) => this.#wiring.follow(upstream));
+    this.#wiring = proxy.wiring(this.#connection, vserver, this.#upstreams, this.#sessions.carried);
     this.#redirects = new Redirects(proxy, vserver);
     this.#faces = new ClientFaces(proxy, this.local, this.#redirects);
     this.#frames = new FrameRelay(proxy, this.#connection, this.channels);
@@ -107,14 +122,17 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     return this.#sessions.channels;
   }
 
-  /** Once a second or so: deadlines, and the activity of interleaved media, which passes here and not through the engine. */
+  /** Once a second or so: deadlines, the move of what is quiet, and the activity of interleaved media. */
   tick(nowMs: number): void {
     this.#connection.checkDeadline(nowMs);
     this.#upstreams.checkDeadlines(nowMs);
     if (!this.#busy && !this.#sawSession && nowMs - this.#lastRequestMs > IDLE_CONNECTION_MS) this.close();
-    if (this.#frames.takePassed() === 0) return;
+    if (!this.#busy && this.#sessions.carried.size > 0) this.#wiring.move(false);
+    const wireActive = this.#wiring.takeActivity();
+    if (this.#frames.takePassed() === 0 && !wireActive) return;
     // Frames that the client's kernel took from us are a sign of life of the client too.
-    for (const slot of this.#sessions.slots(({ interleaved }) => interleaved)) this.#proxy.table.touchClient(slot);
+    for (const slot of this.#sessions.carried.slots(({ interleaved }) => interleaved))
+      this.#proxy.table.touchClient(slot);
   }
 
   /** Ends the connection as soon as nothing is being answered. */
@@ -161,12 +179,14 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   async #work(): Promise<void> {
     this.#busy = true;
     for (let request = this.#queue.shift(); request; request = this.#queue.shift()) {
-      if (this.#queue.length < MAX_PENDING_REQUESTS) this.#connection.resume();
       const reply = await this.#answer(request);
       this.#connection.send(reply, this.#connection);
-      this.#gate.open();
+      this.#openGate();
+      this.#inheritance?.settle();
+      if (this.#sessions.carried.interleaved) this.#wiring.move(this.#queue.length > 0);
     }
     this.#busy = false;
+    this.#connection.resume();
     this.#finishIfIdle();
   }
 
@@ -253,7 +273,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
 
   #choose(request: RtspRequest, exclude: ReadonlySet<Service>): Service {
     const bound = this.#binding.service;
-    if (bound && this.#sessions.size === 0 && this.#binding.shouldLeave(request.uri)) {
+    if (bound && this.#sessions.carried.size === 0 && this.#binding.shouldLeave(request.uri)) {
       this.#binding.leave();
       this.#upstreams.connected(bound)?.closeWhenIdle();
     }
@@ -289,9 +309,10 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     const asked = request.uri;
     const former = this.#binding.service;
     // What the former server sent behind its answer waits for no answer of its own.
-    this.#gate.open();
+    this.#openGate();
     this.#binding.move(service);
-    if (former && former !== service && this.#sessions.size === 0) this.#upstreams.connected(former)?.closeWhenIdle();
+    if (former && former !== service && this.#sessions.carried.size === 0)
+      this.#upstreams.connected(former)?.closeWhenIdle();
     if (request.method === 'DESCRIBE') request.uri = toRedirected(redirection.uri, this.#faces.of(service));
     try {
       const reply = await this.#exchange(request, { service, serverId: undefined }, followed);
@@ -307,13 +328,19 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   }
 
   #ask(upstream: Upstream, request: RtspRequest, faces: Faces): Promise<RtspResponse> {
-    return upstream.request(request, this.#proxy.config.replyTimeoutMs, {
+    const { replyTimeoutMs } = this.#proxy.config;
+    const listener: AnswerListener = {
+      onSend: () => this.#wiring.forwarding(upstream, this.#faces.authority),
       onProvisional: (provisional) => {
         rewriteReply(provisional, faces);
         this.#connection.send(provisional, upstream.connection);
       },
       onFinal: () => this.#gate.close(upstream),
-    });
+    };
+    if (!this.#inheritance?.expects(upstream)) return upstream.request(request, replyTimeoutMs, listener);
+    const answer = upstream.answerOf(request, replyTimeoutMs, listener);
+    this.#inheritance.settle();
+    return answer;
   }
 
   async #setUp(
@@ -325,6 +352,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     const setup = new Setup(this.#proxy, this, upstream, request, serverId, this.#presentation);
     let reply: RtspResponse | undefined;
     try {
+      await this.#forgetInherited(request, upstream, faces);
       setup.prepare();
       reply = await this.#ask(upstream, request, faces);
       setup.complete(reply);
@@ -338,6 +366,19 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     }
   }
 
+  /** What our predecessor had prepared for its SETUP is gone with it: the answer is of no use, the server is asked anew. */
+  async #forgetInherited(request: RtspRequest, upstream: Upstream, faces: Faces): Promise<void> {
+    if (!this.#inheritance?.expects(upstream)) return;
+    await this.#ask(upstream, request, faces);
+    this.#openGate();
+  }
+
+  /** A server's answer was sent on, or is of no use. */
+  #openGate(): void {
+    if (this.#gate.answered) this.#wiring.answered(this.#gate.answered);
+    this.#gate.open();
+  }
+
   #setupRefused(service: Service, reply: RtspResponse): void {
     service.setupRefused();
     this.#proxy.serviceFailed(service, `SETUP answered ${reply.status} ${reply.reason}`);
@@ -349,41 +390,20 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     if (request.method === 'DESCRIBE' && reply.status === 200)
       this.#presentation = Presentation.described(request, reply);
     if (request.method === 'ANNOUNCE' && reply.status === 200) this.#presentation = Presentation.announced(request);
-    if (serverId === undefined) return;
-    if (request.method === 'TEARDOWN') this.#tornDown(request, reply, service, serverId);
-    else {
-      const isAggregate = () => !this.#namesOneStream(request, service, serverId);
-      this.#proxy.keeper.answered(service, serverId, request, reply.status, isAggregate);
-    }
-  }
-
-  /** RFC 2326 §10.7: the URL of one stream of several means that stream alone. */
-  #namesOneStream({ uri }: RtspRequest, service: Service, serverId: string): boolean {
-    const streams = this.#sessions.find(service, serverId)?.session.streams;
-    return this.#proxy.keeper.namesOneStream(service, serverId, uri, streams);
-  }
-
-  #tornDown(request: RtspRequest, reply: RtspResponse, service: Service, serverId: string): void {
-    if (TEARDOWN_GOES_ON.has(reply.status) || (reply.status >= 300 && reply.status < 400)) return;
-    if (reply.status < 300 && this.#namesOneStream(request, service, serverId)) {
-      const carried = this.#sessions.find(service, serverId);
-      if (carried) this.closeStream(carried.slot, request.uri);
-      return;
-    }
-    this.#proxy.keeper.ended(service, serverId, 'teardown');
+    if (serverId !== undefined) this.#sessions.answered(request, reply, service, serverId);
   }
 
   // ---- sessions on this connection
 
   /** A SETUP succeeded: records the stream under its session. */
-  carry(slot: number, service: Service, serverId: string, uri: string, stream: CarriedStream): void {
-    this.#sessions.addStream(slot, service, serverId, uri, stream);
+  carry(slot: number, service: Service, serverId: string, stream: CarriedStream): void {
+    this.#sessions.carried.addStream(slot, service, serverId, stream);
     this.#sawSession = true;
     this.#binding.stay(service);
   }
 
   #slotsAt(service: Service | undefined): number[] {
-    return this.#sessions.slots((session) => session.service === service);
+    return this.#sessions.carried.slots((session) => session.service === service);
   }
 
   /** The claim by which this connection holds the service, if it does: its session takes its place. */
@@ -391,21 +411,24 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     return this.#binding.claimFor(service);
   }
 
-  /** Ends one stream of a session of this connection; nothing happens if there is none for that URL. */
   closeStream(slot: number, uri: string): void {
-    const stream = this.#sessions.takeStream(slot, uri);
-    if (stream) this.#proxy.keeper.closeStream(stream.stream);
+    this.#sessions.closeStream(slot, uri);
+  }
+
+  wiresOf(upstream: Upstream): StreamWires | undefined {
+    return this.#wiring.wiresOf(upstream);
   }
 
   forget(slot: number): void {
-    this.#sessions.delete(slot);
+    this.#sessions.carried.delete(slot);
   }
 
   teardown(slot: number, url: string, serverId: string): boolean {
-    const session = this.#sessions.get(slot);
+    const session = this.#sessions.carried.get(slot);
     const upstream = session && this.#upstreams.connected(session.service);
     if (!upstream) return false;
-    this.sendTeardown(upstream, url, serverId, [...session.streams.keys()]);
+    const streams = [...session.streams.values()].flatMap((stream) => stream.url ?? []);
+    this.sendTeardown(upstream, url, serverId, streams);
     return true;
   }
 
@@ -423,6 +446,35 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
         else this.#proxy.log.debug({ service: upstream.service.name, err: error }, 'TEARDOWN failed');
       },
     );
+  }
+
+  /** Goes on where a predecessor stopped. All wires are paused until the engine has said where they stand. */
+  inherit(client: WireTransport, upstreams: readonly WireTransport[], streams: readonly InheritedStream[]): void {
+    const services = new Map(this.vserver.services.map((service) => [service.index, service]));
+    for (const transport of upstreams) {
+      const service = services.get(transport.wire.view.service);
+      if (service) this.#upstreams.add(Upstream.over(transport, service, this));
+      else transport.destroy();
+    }
+    this.#faces.inherit(client.wire.view.authority);
+    this.#sawSession = true;
+    for (const stream of streams) this.#inheritStream(stream);
+    this.#serverRequests.inherit([...this.#upstreams]);
+    this.#inheritance = new Inheritance(client, [...this.#upstreams]);
+  }
+
+  #inheritStream({ stream: { slot, session, urlHash, ...row }, service, serverId }: InheritedStream): void {
+    const { clientChannels, serverChannels } = row;
+    const common = { stream: slot, urlHash, url: undefined };
+    const upstream = this.#upstreams.connected(service);
+    if (row.transport !== this.#proxy.table.transports.interleaved) {
+      this.carry(session, service, serverId, { ...common, kind: 'udp' });
+    } else if (upstream) {
+      const channels = [clientChannels.rtp, clientChannels.rtcp];
+      this.channels.open(upstream, serverChannels, clientChannels, slot, this.#proxy.legIndex);
+      this.carry(session, service, serverId, { ...common, kind: 'interleaved', channels, upstream });
+    }
+    this.#proxy.keeper.attach(session, this);
   }
 
   // ---- upstream side
@@ -453,7 +505,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     this.#upstreams.closed(upstream);
     this.channels.closeUpstream(upstream);
     this.#serverRequests.forget(upstream);
-    const lost = this.#endSessions('server-disconnected', (session) => usesChannelsOf(session, upstream));
+    const lost = this.#sessions.end('server-disconnected', (session) => usesChannelsOf(session, upstream));
     if (lost > 0 && !this.#closed) this.close();
   }
 
@@ -484,22 +536,13 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     this.#finished = true;
     if (this.#fault) this.#connection.send(this.#refuse(undefined, this.#fault));
     const udpToo = this.#proxy.config.teardownOnDisconnect;
-    this.#endSessions('client-disconnected', (session) => session.interleaved || udpToo);
-    for (const slot of this.#sessions.slots()) {
-      this.#proxy.keeper.detach(slot, this);
-      this.#sessions.delete(slot);
-    }
+    this.#sessions.end('client-disconnected', (session) => session.interleaved || udpToo);
+    this.#wiring.release();
+    this.#sessions.detachAll();
     this.#binding.close();
     this.#upstreams.closeWhenIdle();
     this.#connection.end();
     this.#proxy.connectionClosed(this);
-  }
-
-  #endSessions(reason: EndReason, which: (session: CarriedSession) => boolean): number {
-    // A session may have gone on over a newer connection of its client.
-    const ending = this.#sessions.slots(which).filter((slot) => this.#proxy.keeper.isCarrier(slot, this));
-    for (const slot of ending) this.#proxy.keeper.end(slot, reason);
-    return ending.length;
   }
 
   #key(request: RtspRequest): { clientIp: string; path: string } {

@@ -19,6 +19,15 @@ export class ClientFaces {
     this.#redirects = redirects;
   }
 
+  get authority(): string | undefined {
+    return this.#authority;
+  }
+
+  /** What the client told a predecessor; empty = nothing. */
+  inherit(authority: string): void {
+    if (authority !== '') this.#authority = authority;
+  }
+
   /** A request of the client names us. */
   hear(uri: string): void {
     this.#authority = authorityText(uri) ?? this.#authority;

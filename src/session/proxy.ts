@@ -1,18 +1,24 @@
 import type { Config } from '../config/types.js';
 import type { Layout } from '../engine/layout.js';
 import type { PacketEngine } from '../engine/packet-engine.js';
+import type { Wires } from '../engine/wires.js';
 import type { PenstockError } from '../errors.js';
 import type { Logger } from '../log/logger.js';
 import type { Router } from '../router/router.js';
 import type { Service } from '../router/service.js';
 import type { Vserver } from '../router/vserver.js';
+import type { RtspConnection } from '../rtsp/connection.js';
 import type { Authority } from '../rtsp/headers/url.js';
 import { type ByteStream, StreamTransport } from '../rtsp/stream-transport.js';
+import { adoptConnections } from './adoption.js';
+import type { CarriedSessions } from './carried-sessions.js';
 import { ClientConnection } from './client-connection.js';
 import type { PortAllocator } from './port-allocator.js';
 import type { SessionCodec } from './session-codec.js';
 import type { SessionKeeper } from './session-keeper.js';
 import type { SessionTable } from './session-table.js';
+import type { Upstreams } from './upstreams.js';
+import { type Descriptors, Wiring } from './wiring.js';
 
 /** Client connections of one worker. */
 const MAX_CONNECTIONS = 16_384;
@@ -26,6 +32,9 @@ export interface RtspProxyOptions {
   keeper: SessionKeeper;
   ports: PortAllocator;
   engine: PacketEngine;
+  /** Undefined: every connection stays in this process. */
+  wires: Wires | undefined;
+  descriptors: Descriptors;
   legIndex: Layout['legIndex'];
   now(): number;
   /** Host names by which a service is configured, beside its address: servers may name themselves so. */
@@ -48,6 +57,7 @@ export class RtspProxy {
   readonly counters = {
     connections: 0,
     connectionsRefused: 0,
+    connectionsAdopted: 0,
     requests: 0,
     refused: 0,
     badInput: 0,
@@ -88,6 +98,20 @@ export class RtspProxy {
     this.#connections.add(new ClientConnection(this, new StreamTransport(stream), vserver));
   }
 
+  /** Goes on with what a predecessor left to the engine; before the first `accept`. */
+  adopt(): void {
+    const { wires } = this.#options;
+    if (!wires) return;
+    for (const connection of adoptConnections(this, wires)) this.#connections.add(connection);
+    this.counters.connectionsAdopted += this.#connections.size;
+  }
+
+  /** For one client connection. */
+  wiring(client: RtspConnection, vserver: Vserver, upstreams: Upstreams, sessions: CarriedSessions): Wiring {
+    const { wires, table, descriptors } = this.#options;
+    return new Wiring({ wires, descriptors, table, vserver: this.vserverIndex(vserver), client, upstreams, sessions });
+  }
+
   connectionClosed(connection: ClientConnection): void {
     this.#connections.delete(connection);
   }
@@ -105,6 +129,7 @@ export class RtspProxy {
   tick(): void {
     const nowMs = this.now();
     for (const connection of this.#connections) connection.tick(nowMs);
+    this.#options.wires?.tick();
     this.keeper.sweep();
   }
 

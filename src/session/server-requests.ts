@@ -19,6 +19,8 @@ interface Asked {
  */
 export class ServerRequests {
   readonly #asked: Asked[] = [];
+  /** Whom a predecessor may have asked the client for. */
+  #predecessors: Upstream | undefined;
 
   /** Notes the request, and gives it a number of its own where it needs one. */
   ask(upstream: Upstream, request: RtspRequest): void {
@@ -33,14 +35,20 @@ export class ServerRequests {
   take(response: RtspResponse): Upstream | undefined {
     const at = this.#placeOf(response);
     const asked = this.#asked[at];
-    if (!asked) return undefined;
+    if (!asked) return this.#predecessors;
     // A provisional answer is not the last one.
     if (response.status >= 200) this.#asked.splice(at, 1);
     if (asked.written !== undefined) restoreCSeq(response, asked.written);
     return asked.upstream;
   }
 
+  /** What a predecessor asked is not known; with one server there is no doubt whose question an answer answers. */
+  inherit(upstreams: readonly Upstream[]): void {
+    this.#predecessors = upstreams.length === 1 ? upstreams[0] : undefined;
+  }
+
   forget(upstream: Upstream): void {
+    if (this.#predecessors === upstream) this.#predecessors = undefined;
     for (let i = this.#asked.length - 1; i >= 0; i--)
       if (this.#asked[i]?.upstream === upstream) this.#asked.splice(i, 1);
   }

@@ -74,7 +74,7 @@ export class SessionKeeper {
     }
     for (const service of this.#options.services) service.adopt(perService.get(service.index) ?? 0);
     // A predecessor may have died between marking a stream and telling the engine.
-    for (const { slot, generation } of table.adopted.closing) engine.close(slot, generation);
+    for (const stream of table.adopted.closing) engine.close(stream);
     if (this.counters.adopted > 0) this.#options.log.info({ sessions: this.counters.adopted }, 'sessions adopted');
   }
 
@@ -202,12 +202,17 @@ export class SessionKeeper {
 
   closeStream(stream: number): void {
     const relayed = this.#options.table.closeStream(stream);
-    if (relayed) this.#options.engine.close(relayed.slot, relayed.generation);
+    if (relayed) this.#options.engine.close(relayed);
   }
 
   /** Whether the client's newest SETUP of the session came by this connection. */
   isCarrier(slot: number, carrier: SessionCarrier): boolean {
     return this.#carriers.get(slot) === carrier;
+  }
+
+  /** A session of a predecessor goes on over a connection of it. */
+  attach(slot: number, carrier: SessionCarrier): void {
+    this.#carriers.set(slot, carrier);
   }
 
   /** The carrier's connection is gone; a session over UDP goes on without one. */
@@ -272,7 +277,7 @@ export class SessionKeeper {
     const { table, engine, log } = this.#options;
     const session = table.read(slot);
     if (!session) return;
-    for (const { slot: stream, generation } of table.closeSession(slot)) engine.close(stream, generation);
+    for (const stream of table.closeSession(slot)) engine.close(stream);
     this.#checkAt.delete(slot);
     this.#siblings.delete(slot);
     const service = this.#options.services[session.service];

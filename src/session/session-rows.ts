@@ -1,12 +1,16 @@
 import { type Endpoint, readEndpoint } from '../engine/endpoint.js';
+import type { Layout } from '../engine/layout.js';
 import { readRow } from '../engine/row-sequence.js';
 import type { SharedRegion } from '../engine/shared-region.js';
+import type { ChannelPair } from './channel-map.js';
 import { hashSession, SessionIndex } from './session-index.js';
 
 /** A stream's row, and which opening of it. */
 export interface StreamRef {
   slot: number;
   generation: number;
+  /** The engine thread that has its wires, if its frames pass over wires. */
+  thread?: number;
 }
 
 /** Where a session is: its row, and which opening of that row. */
@@ -87,8 +91,12 @@ export interface StreamView {
   transport: number;
   /** An index into MEDIA_KINDS. */
   media: number;
-  clientChannel: number;
-  serverChannel: number;
+  clientChannels: ChannelPair;
+  serverChannels: ChannelPair;
+  /** Row of the wire of the client's RTSP connection. */
+  clientWire: number | undefined;
+  serverWire: number | undefined;
+  urlHash: number;
   openedMs: number;
   /** The engine relays this generation. */
   attached: boolean;
@@ -110,6 +118,10 @@ export class SessionRows {
   constructor(region: SharedRegion) {
     this.region = region;
     this.#indexes = Array.from({ length: region.geometry.workers }, (_, worker) => new SessionIndex(region, worker));
+  }
+
+  get transports(): Layout['streamTransport'] {
+    return this.region.layout.streamTransport;
   }
 
   /** A consistent snapshot of an open session; undefined for any other row. */
@@ -166,7 +178,10 @@ export class SessionRows {
   }
 
   protected streamRef(slot: number): StreamRef {
-    return { slot, generation: this.region.loadU32(this.region.streamAt(slot) + this.region.layout.stream.generation) };
+    const row = this.region.streamAt(slot);
+    const generation = this.region.loadU32(row + this.region.layout.stream.generation);
+    const thread = wireThreadOf(this.region, row);
+    return thread === undefined ? { slot, generation } : { slot, generation, thread };
   }
 
   protected sliceIndex(worker: number): SessionIndex {
@@ -263,8 +278,17 @@ export class SessionRows {
       clockRate: region.getU32(row + stream.clockRate),
       transport: region.getU8(row + stream.transport),
       media: region.getU8(row + stream.media),
-      clientChannel: region.getU8(row + stream.clientChannel),
-      serverChannel: region.getU8(row + stream.serverChannel),
+      clientChannels: {
+        rtp: region.getU8(row + stream.clientChannel),
+        rtcp: region.getU8(row + stream.clientRtcpChannel),
+      },
+      serverChannels: {
+        rtp: region.getU8(row + stream.serverChannel),
+        rtcp: region.getU8(row + stream.serverRtcpChannel),
+      },
+      clientWire: wireAt(region, row + stream.clientWire),
+      serverWire: wireAt(region, row + stream.serverWire),
+      urlHash: region.getU32(row + stream.urlHash),
       openedMs: region.getF64(row + stream.openedMs),
       attached,
       legs: Array.from({ length: limits.legsPerStream }, (_, leg) => this.#legView(slot, leg, attached)),
@@ -354,6 +378,19 @@ const NO_DATA: LegData = {
   tier: 0,
   tierReason: 0,
 };
+
+function wireAt(region: SharedRegion, cell: number): number | undefined {
+  const wire = region.getU32(cell);
+  return wire === region.layout.limits.noWire ? undefined : wire;
+}
+
+/** The engine thread that relays the frames of an interleaved stream; undefined where none does. */
+export function wireThreadOf(region: SharedRegion, row: number): number | undefined {
+  const { stream, streamTransport } = region.layout;
+  if (region.getU8(row + stream.transport) !== streamTransport.interleaved) return undefined;
+  const wire = wireAt(region, row + stream.clientWire);
+  return wire === undefined ? undefined : wire % region.geometry.engineThreads;
+}
 
 /** The data half speaks of the row's present opening. */
 function isAttached(region: SharedRegion, row: number): boolean {

@@ -4,8 +4,9 @@ import { monotonicMs } from '../engine/monotonic.js';
 import { isHalfWritten, writeRow } from '../engine/row-sequence.js';
 import type { SharedRegion } from '../engine/shared-region.js';
 import { PenstockError } from '../errors.js';
+import type { ChannelPair } from './channel-map.js';
 import { hashSession, type SessionIndex } from './session-index.js';
-import { SessionRows, type StreamRef, slice } from './session-rows.js';
+import { SessionRows, type StreamRef, slice, wireThreadOf } from './session-rows.js';
 
 export const MEDIA_KINDS = ['unknown', 'video', 'audio', 'other'] as const;
 export type MediaKind = (typeof MEDIA_KINDS)[number];
@@ -16,6 +17,8 @@ export type MediaKind = (typeof MEDIA_KINDS)[number];
  * too early does no harm, for the engine lets go of every generation but the one that the row names.
  */
 const ORPHAN_GRACE_MS = 30_000;
+
+const NO_CHANNELS: ChannelPair = { rtp: 0, rtcp: 0 };
 
 export interface SessionSpec {
   vserver: number;
@@ -58,11 +61,22 @@ export interface StreamSpec {
   clockRate: number;
   /** In the order of `layout.legIndex`; empty for what is not UDP. */
   legs: readonly (LegSpec | undefined)[];
-  /** Interleaved: the even channel towards each side. */
-  channels?: { client: number; server: number };
+  /** Interleaved: the channels towards each side. */
+  channels?: { client: ChannelPair; server: ChannelPair };
+  /** Rows of the wires of its RTSP connections, where the engine holds those. */
+  wires?: StreamWires | undefined;
+  /** urlHash of what was set up. */
+  urlHash?: number;
 }
 
-export type StreamUpdate = Partial<Pick<StreamSpec, 'media' | 'clockRate' | 'legs' | 'channels'>>;
+/** Rows of the wire table. */
+export interface StreamWires {
+  client: number;
+  /** Needed where the frames are in it. */
+  server?: number;
+}
+
+export type StreamUpdate = Partial<Pick<StreamSpec, 'media' | 'clockRate' | 'legs' | 'channels' | 'wires'>>;
 
 export interface OwnStream extends StreamRef {
   /** Waits for the engine to let go of it. */
@@ -242,9 +256,18 @@ export class SessionTable extends SessionRows {
     writeRow(this.region, row + this.#layout.stream.sequence, () => this.#change(slot, row, update));
   }
 
+  /** Its RTSP connections are wires from now on, or are gone. Returns what the engine must be told of, if it carries the frames. */
+  setWires(slot: number, wires: StreamWires | undefined): StreamRef | undefined {
+    if (!this.#openStreams.has(slot)) return undefined;
+    const row = this.region.streamAt(slot);
+    writeRow(this.region, row + this.#layout.stream.sequence, () => this.#writeWires(row, wires));
+    const ref = this.streamRef(slot);
+    return ref.thread === undefined ? undefined : ref;
+  }
+
   /**
    * Ends a stream. Returns what the engine must be told to let go of; undefined where no engine
-   * has it (interleaved, opaque) or it was closed before: there is nothing to wait for.
+   * has it (opaque, or frames that pass here) or it was closed before: there is nothing to wait for.
    */
   closeStream(slot: number): StreamRef | undefined {
     if (!this.#openStreams.has(slot)) return undefined;
@@ -389,10 +412,16 @@ export class SessionTable extends SessionRows {
     region.setU32(row + stream.service, spec.service);
     region.setU8(row + stream.transport, streamTransport[spec.transport]);
     region.setF64(row + stream.openedMs, this.#now());
-    region.setU32(row + stream.clientWire, limits.noWire);
-    region.setU32(row + stream.serverWire, limits.noWire);
+    region.setU32(row + stream.urlHash, spec.urlHash ?? 0);
+    this.#writeWires(row, spec.wires);
     region.clear(row + stream.legs, sizes.leg * limits.legsPerStream);
-    this.#change(slot, row, { channels: { client: 0, server: 0 }, ...spec });
+    this.#change(slot, row, { channels: { client: NO_CHANNELS, server: NO_CHANNELS }, ...spec });
+  }
+
+  #writeWires(row: number, wires: StreamWires | undefined): void {
+    const { stream, limits } = this.#layout;
+    this.region.setU32(row + stream.clientWire, wires?.client ?? limits.noWire);
+    this.region.setU32(row + stream.serverWire, wires?.server ?? limits.noWire);
   }
 
   #change(slot: number, row: number, update: StreamUpdate): void {
@@ -401,9 +430,12 @@ export class SessionTable extends SessionRows {
     if (update.clockRate !== undefined) region.setU32(row + stream.clockRate, update.clockRate);
     if (update.media !== undefined) region.setU8(row + stream.media, MEDIA_KINDS.indexOf(update.media));
     if (update.channels !== undefined) {
-      region.setU8(row + stream.clientChannel, update.channels.client);
-      region.setU8(row + stream.serverChannel, update.channels.server);
+      region.setU8(row + stream.clientChannel, update.channels.client.rtp);
+      region.setU8(row + stream.clientRtcpChannel, update.channels.client.rtcp);
+      region.setU8(row + stream.serverChannel, update.channels.server.rtp);
+      region.setU8(row + stream.serverRtcpChannel, update.channels.server.rtcp);
     }
+    if (update.wires !== undefined) this.#writeWires(row, update.wires);
     for (const [index, leg] of (update.legs ?? []).entries()) if (leg !== undefined) this.#writeLeg(slot, index, leg);
   }
 
@@ -459,9 +491,11 @@ export class SessionTable extends SessionRows {
     writeRow(this.region, row + stream.sequence, () => this.region.storeU32(row + stream.state, state));
   }
 
+  /** The engine has it: its media sockets, or the connections that its frames are in. */
   #isRelayed(row: number): boolean {
     const { stream, streamTransport } = this.#layout;
-    return this.region.getU8(row + stream.transport) === streamTransport.udp;
+    const udp = this.region.getU8(row + stream.transport) === streamTransport.udp;
+    return udp || wireThreadOf(this.region, row) !== undefined;
   }
 
   #isReleased(slot: number, closingSince: number): boolean {

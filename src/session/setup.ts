@@ -1,9 +1,10 @@
 import { PenstockError } from '../errors.js';
+import { hash32 } from '../router/balancer/hash.js';
 import { parseSession } from '../rtsp/headers/session.js';
 import type { RtspMessage, RtspRequest, RtspResponse } from '../rtsp/message.js';
 import type { MediaSection } from '../rtsp/sdp.js';
 import { isSuccess } from '../rtsp/status.js';
-import type { CarriedStream } from './carried-sessions.js';
+import type { CarriedKind, CarriedStream } from './carried-sessions.js';
 import type { ClientConnection } from './client-connection.js';
 import type { PortPair } from './port-allocator.js';
 import { asksForBackchannel, type Presentation } from './presentation.js';
@@ -86,7 +87,7 @@ export class Setup {
     const stream = this.#openStream(session, match, mediaOf(this.#presentation.section(this.#request.uri)), reply);
     this.#proxy.table.noteTransport(session);
     this.#proxy.serviceWorked(this.#upstream.service);
-    this.#client.carry(session, this.#upstream.service, serverId, this.#request.uri, stream);
+    this.#client.carry(session, this.#upstream.service, serverId, stream);
     if (this.#serverId !== undefined && this.#serverId !== serverId) {
       this.#proxy.keeper.link(this.#upstream.service, this.#serverId, serverId);
     }
@@ -131,16 +132,21 @@ export class Setup {
       case 'interleaved':
         return this.#openInterleaved(session, match, media, reply);
       case 'opaque': {
-        const row = {
-          session,
-          service: this.#upstream.service.index,
-          transport: 'opaque' as const,
-          legs: [],
-          ...media,
-        };
-        return { kind: 'opaque', stream: this.#proxy.table.openStream(row).slot };
+        const row = { ...this.#row(session, media), transport: 'opaque' as const, legs: [] };
+        return this.#carried(this.#proxy.table.openStream(row).slot, { kind: 'opaque' });
       }
     }
+  }
+
+  #carried(stream: number, kind: CarriedKind): CarriedStream {
+    const { uri } = this.#request;
+    return { stream, url: uri, urlHash: hash32(uri), ...kind };
+  }
+
+  #row(session: number, media: Media) {
+    const { service } = this.#upstream;
+    const wires = this.#client.wiresOf(this.#upstream);
+    return { session, service: service.index, urlHash: hash32(this.#request.uri), wires, ...media };
   }
 
   #openUdp(session: number, match: TransportMatch, media: Media, reply: RtspResponse): CarriedStream {
@@ -151,7 +157,7 @@ export class Setup {
     let stream: number | undefined;
     try {
       const legs = this.#legs(match, client, server);
-      const row = { session, service: this.#upstream.service.index, transport: 'udp' as const, legs, ...media };
+      const row = { ...this.#row(session, media), transport: 'udp' as const, legs };
       const ref = table.openStream(row);
       stream = ref.slot;
       engine.handOver(ref.slot, ref.generation, { client, server });
@@ -162,25 +168,21 @@ export class Setup {
       throw error;
     }
     replaceTransport(reply, toClient(match, { source: advertised, serverPorts: numbersOf(client) }));
-    return { kind: 'udp', stream };
+    return this.#carried(stream, { kind: 'udp' });
   }
 
   #openInterleaved(session: number, match: TransportMatch, media: Media, reply: RtspResponse): CarriedStream {
-    const { table } = this.#proxy;
+    const { table, engine } = this.#proxy;
     const server = match.channels ?? { rtp: 0, rtcp: 1 };
     const client = this.#client.channels.choose(this.#upstream, server);
     if (!client) throw new PenstockError('PENSTOCK_ERR_TRANSPORT', 'no interleaved channel is free');
-    const { slot } = table.openStream({
-      session,
-      service: this.#upstream.service.index,
-      transport: 'interleaved',
-      legs: [],
-      channels: { client: client.rtp, server: server.rtp },
-      ...media,
-    });
-    this.#client.channels.open(this.#upstream, server, client, slot, this.#proxy.legIndex);
+    const row = { ...this.#row(session, media), transport: 'interleaved' as const, legs: [] };
+    const ref = table.openStream({ ...row, channels: { client, server } });
+    engine.streamChanged(ref);
+    this.#client.channels.open(this.#upstream, server, client, ref.slot, this.#proxy.legIndex);
     replaceTransport(reply, toClient(match, { source: this.#client.local.ip, channels: client }));
-    return { kind: 'interleaved', stream: slot, channels: [client.rtp, client.rtcp], upstream: this.#upstream };
+    const channels = [client.rtp, client.rtcp];
+    return this.#carried(ref.slot, { kind: 'interleaved', channels, upstream: this.#upstream });
   }
 
   /** In the order of the layout's legs: client RTP and RTCP, server RTP and RTCP. */

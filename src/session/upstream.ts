@@ -5,6 +5,7 @@ import { type PeerAddress, RtspConnection } from '../rtsp/connection.js';
 import { cseqOf } from '../rtsp/headers/cseq.js';
 import type { RtspMessage, RtspRequest, RtspResponse } from '../rtsp/message.js';
 import { StreamTransport } from '../rtsp/stream-transport.js';
+import type { Transport } from '../rtsp/transport.js';
 import { noChannels } from './channel-map.js';
 
 export interface UpstreamHandler {
@@ -18,6 +19,8 @@ export interface UpstreamHandler {
  * it has dealt with the answer: `connection.done()`.
  */
 export interface AnswerListener {
+  /** The request leaves next. */
+  onSend?(): void;
   /** A provisional (1xx) answer. */
   onProvisional?(response: RtspResponse): void;
   /** The promise resolves next. */
@@ -62,11 +65,10 @@ export class Upstream {
     this.#handler = handler;
   }
 
-  /** Connects within `timeoutMs`; rejects with PENSTOCK_ERR_SERVICE_UNREACHABLE. */
-  static async open(service: Service, handler: UpstreamHandler, timeoutMs: number): Promise<Upstream> {
+  /** Over a connection that there is. */
+  static over(transport: Transport, service: Service, handler: UpstreamHandler): Upstream {
     const upstream = new Upstream(service, handler);
-    const socket = await connectWithin(service, timeoutMs);
-    upstream.#connection = new RtspConnection(new StreamTransport(socket), {
+    upstream.#connection = new RtspConnection(transport, {
       onMessage: (message) => upstream.#receive(message),
       onFrame: (channel, frame) => handler.onFrame(upstream, channel, frame),
       onEnd: () => upstream.close(),
@@ -76,6 +78,11 @@ export class Upstream {
     return upstream;
   }
 
+  /** Connects within `timeoutMs`; rejects with PENSTOCK_ERR_SERVICE_UNREACHABLE. */
+  static async open(service: Service, handler: UpstreamHandler, timeoutMs: number): Promise<Upstream> {
+    return Upstream.over(new StreamTransport(await connectWithin(service, timeoutMs)), service, handler);
+  }
+
   get local(): PeerAddress {
     return this.#connection.local;
   }
@@ -83,6 +90,11 @@ export class Upstream {
   /** Closed, or about to be: it takes no more requests. */
   get closed(): boolean {
     return this.#connection.over;
+  }
+
+  /** Nothing is being asked, or waits to be. */
+  get idle(): boolean {
+    return this.#running === undefined && this.#queue.length === 0;
   }
 
   get connection(): RtspConnection {
@@ -97,6 +109,13 @@ export class Upstream {
     return new Promise((resolve, reject) => {
       this.#queue.push({ request, cseq: cseqOf(request), timeoutMs, resolve, reject, listener });
       if (!this.#running) this.#next();
+    });
+  }
+
+  /** As `request`, for one that a predecessor has sent. */
+  answerOf(request: RtspRequest, timeoutMs: number, listener: AnswerListener): Promise<RtspResponse> {
+    return new Promise((resolve, reject) => {
+      this.#run({ request, cseq: cseqOf(request), timeoutMs, resolve, reject, listener });
     });
   }
 
@@ -121,10 +140,15 @@ export class Upstream {
     }
     const next = this.#queue.shift();
     if (next) {
-      const timer = setTimeout(() => this.#expire(next.timeoutMs), next.timeoutMs);
-      this.#running = { ...next, timer, bytesBefore: this.#connection.bytesRead };
+      this.#run(next);
+      next.listener.onSend?.();
       this.#connection.send(next.request);
     } else if (this.#closing) this.close();
+  }
+
+  #run(exchange: Exchange): void {
+    const timer = setTimeout(() => this.#expire(exchange.timeoutMs), exchange.timeoutMs);
+    this.#running = { ...exchange, timer, bytesBefore: this.#connection.bytesRead };
   }
 
   #receive(message: RtspMessage): void {

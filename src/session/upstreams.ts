@@ -5,11 +5,14 @@ import { Upstream, type UpstreamHandler } from './upstream.js';
 export class Upstreams {
   readonly #handler: UpstreamHandler;
   readonly #connectTimeoutMs: number;
+  readonly #onOpen: (upstream: Upstream) => void;
   readonly #open = new Map<Service, Upstream>();
 
-  constructor(handler: UpstreamHandler, connectTimeoutMs: number) {
+  /** `onOpen`: called for each new one before anything is asked of it; if it throws, the connection is closed. */
+  constructor(handler: UpstreamHandler, connectTimeoutMs: number, onOpen: (upstream: Upstream) => void) {
     this.#handler = handler;
     this.#connectTimeoutMs = connectTimeoutMs;
+    this.#onOpen = onOpen;
   }
 
   [Symbol.iterator](): Iterator<Upstream> {
@@ -27,8 +30,18 @@ export class Upstreams {
     const known = this.connected(service);
     if (known) return known;
     const upstream = await Upstream.open(service, this.#handler, this.#connectTimeoutMs);
-    this.#open.set(service, upstream);
+    try {
+      this.#onOpen(upstream);
+    } catch (error) {
+      upstream.close();
+      throw error;
+    }
+    this.add(upstream);
     return upstream;
+  }
+
+  add(upstream: Upstream): void {
+    this.#open.set(upstream.service, upstream);
   }
 
   closed(upstream: Upstream): void {

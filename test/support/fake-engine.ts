@@ -1,5 +1,6 @@
 import type { SharedRegion } from '../../src/engine/shared-region.js';
 import type { PortPair } from '../../src/session/port-allocator.js';
+import type { StreamRef } from '../../src/session/session-rows.js';
 
 type Pairs = Record<'client' | 'server', PortPair>;
 
@@ -29,7 +30,9 @@ export class FakeEngine {
 
   update(): void {}
 
-  close(stream: number, generation: number): void {
+  streamChanged(): void {}
+
+  close({ slot: stream, generation }: StreamRef): void {
     const pairs = this.streams.get(stream);
     if (!pairs) throw new Error(`stream ${stream} was never handed over`);
     this.streams.delete(stream);

@@ -127,6 +127,8 @@ export class ProxyHarness {
       keeper: this.keeper,
       ports: this.ports,
       engine,
+      wires: undefined,
+      descriptors: loadBinding(),
       legIndex: layout.legIndex,
       now,
       hostOf: ({ index, ip }) => services[index]?.name ?? ip,

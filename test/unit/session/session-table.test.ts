@@ -53,7 +53,7 @@ function interleaved(owner: number): StreamSpec {
     media: 'audio',
     clockRate: 48000,
     legs: [],
-    channels: { client: 2, server: 0 },
+    channels: { client: { rtp: 2, rtcp: 3 }, server: { rtp: 0, rtcp: 1 } },
   };
 }
 
@@ -422,7 +422,11 @@ describe('streams', () => {
     table.countFrame(slot, clientRtcp, 52);
     table.countDroppedFrame(slot, serverRtp);
     const view = table.readStream(slot);
-    expect(view).toMatchObject({ attached: true, clientChannel: 2, serverChannel: 0 });
+    expect(view).toMatchObject({
+      attached: true,
+      clientChannels: { rtp: 2, rtcp: 3 },
+      serverChannels: { rtp: 0, rtcp: 1 },
+    });
     expect(view?.legs[serverRtp]).toMatchObject({ rxPackets: 2, rxBytes: 1500, refused: 1, lastRxMs: 5000 });
     expect(view?.legs[clientRtp]).toMatchObject({ txPackets: 2, txBytes: 1500, rxPackets: 0 });
     expect(table.activity(owner)).toEqual({ clientMs: 5000, serverMs: 5000 });

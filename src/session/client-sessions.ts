@@ -1,0 +1,72 @@
+import { hash32 } from '../router/balancer/hash.js';
+import type { Service } from '../router/service.js';
+import type { RtspRequest, RtspResponse } from '../rtsp/message.js';
+import { type CarriedSession, CarriedSessions } from './carried-sessions.js';
+import type { ChannelMap } from './channel-map.js';
+import type { EndReason, SessionCarrier, SessionKeeper } from './session-keeper.js';
+
+/** Statuses of a TEARDOWN after which the session is still wanted: authentication, wrong state, redirection. */
+const TEARDOWN_GOES_ON = new Set([401, 407, 455, 459, 460]);
+
+/** What the exchanges of one client connection do to the sessions that were set up over it. */
+export class ClientSessions {
+  readonly carried = new CarriedSessions();
+  readonly #keeper: SessionKeeper;
+  readonly #carrier: SessionCarrier;
+
+  constructor(keeper: SessionKeeper, carrier: SessionCarrier) {
+    this.#keeper = keeper;
+    this.#carrier = carrier;
+  }
+
+  get channels(): ChannelMap {
+    return this.carried.channels;
+  }
+
+  /** An answer of the server to a request of the session. */
+  answered(request: RtspRequest, reply: RtspResponse, service: Service, serverId: string): void {
+    if (request.method === 'TEARDOWN') this.#tornDown(request, reply, service, serverId);
+    else {
+      const isAggregate = () => !this.#namesOneStream(request, service, serverId);
+      this.#keeper.answered(service, serverId, request, reply.status, isAggregate);
+    }
+  }
+
+  /** Ends one stream of a session of this connection; nothing happens if there is none for that URL. */
+  closeStream(slot: number, uri: string): void {
+    const stream = this.carried.takeStream(slot, uri);
+    if (stream) this.#keeper.closeStream(stream.stream);
+  }
+
+  /** Ends sessions; returns how many. One may have gone on over a newer connection of its client: that stays. */
+  end(reason: EndReason, which: (session: CarriedSession) => boolean): number {
+    const ending = this.carried.slots(which).filter((slot) => this.#keeper.isCarrier(slot, this.#carrier));
+    for (const slot of ending) this.#keeper.end(slot, reason);
+    return ending.length;
+  }
+
+  /** The connection is gone: what is left goes on without one. */
+  detachAll(): void {
+    for (const slot of this.carried.slots()) {
+      this.#keeper.detach(slot, this.#carrier);
+      this.carried.delete(slot);
+    }
+  }
+
+  /** RFC 2326 §10.7: the URL of one stream of several means that stream alone. */
+  #namesOneStream({ uri }: RtspRequest, service: Service, serverId: string): boolean {
+    const streams = this.carried.find(service, serverId)?.session.streams;
+    const known = streams && { has: (url: string) => streams.has(hash32(url)) };
+    return this.#keeper.namesOneStream(service, serverId, uri, known);
+  }
+
+  #tornDown(request: RtspRequest, reply: RtspResponse, service: Service, serverId: string): void {
+    if (TEARDOWN_GOES_ON.has(reply.status) || (reply.status >= 300 && reply.status < 400)) return;
+    if (reply.status < 300 && this.#namesOneStream(request, service, serverId)) {
+      const found = this.carried.find(service, serverId);
+      if (found) this.closeStream(found.slot, request.uri);
+      return;
+    }
+    this.#keeper.ended(service, serverId, 'teardown');
+  }
+}

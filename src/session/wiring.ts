@@ -1,0 +1,166 @@
+import type { NativeBinding } from '../engine/binding.js';
+import { socketFd } from '../engine/socket-fd.js';
+import type { Wires } from '../engine/wires.js';
+import { PenstockError } from '../errors.js';
+import type { RtspConnection } from '../rtsp/connection.js';
+import { StreamTransport } from '../rtsp/stream-transport.js';
+import type { CarriedSessions } from './carried-sessions.js';
+import type { SessionTable, StreamWires } from './session-table.js';
+import type { Upstream } from './upstream.js';
+import type { Upstreams } from './upstreams.js';
+import { WireTransport } from './wire-transport.js';
+
+export type Descriptors = Pick<NativeBinding, 'dupFd' | 'closeFd'>;
+
+export interface WiringOptions {
+  /** Undefined: nothing ever moves. */
+  wires: Wires | undefined;
+  descriptors: Descriptors;
+  table: SessionTable;
+  /** Row of the vserver in the configuration. */
+  vserver: number;
+  client: RtspConnection;
+  upstreams: Upstreams;
+  sessions: CarriedSessions;
+}
+
+/**
+ * Moves a client connection and those to its servers, together, from the sockets of this process to wires of the
+ * engine; from then on they outlive both. A connection that has no socket of its own (TLS, tunnels) stays, and so do
+ * those to its servers.
+ */
+export class Wiring {
+  readonly #options: WiringOptions;
+  /** As the row has it. */
+  #authority: string | undefined;
+  #framesTaken = 0;
+
+  constructor(options: WiringOptions) {
+    this.#options = options;
+  }
+
+  /** The client's connection is a wire. */
+  get moved(): boolean {
+    return this.#clientWire !== undefined;
+  }
+
+  get #clientWire(): WireTransport | undefined {
+    const { transport } = this.#options.client;
+    return transport instanceof WireTransport ? transport : undefined;
+  }
+
+  /** Whether the client's kernel took frames from us since the last call: a sign of life of the client too. */
+  takeActivity(): boolean {
+    const taken = this.#clientWire?.wire.row.txFrames ?? 0;
+    const more = taken !== this.#framesTaken;
+    this.#framesTaken = taken;
+    return more;
+  }
+
+  /**
+   * Moves what can be moved at this moment: all or nothing. Does nothing where it was done before. `behind`: requests
+   * of the client that were read wait for their answer, so nothing more may come until `client.resume()`.
+   */
+  move(behind: boolean): void {
+    const { wires, client, upstreams } = this.#options;
+    if (!wires || this.moved) return;
+    const all = [...upstreams];
+    if (!wires.hasRoom(1 + all.length) || !isQuiet(client)) return;
+    if (!all.every((upstream) => upstream.idle && isQuiet(upstream.connection))) return;
+    const thread = wires.nextThread();
+    const clientWire = this.#hand(client, { kind: 'client', thread, link: undefined, service: 0 });
+    const moved = all.map((upstream) => ({ upstream, wire: this.#handUpstream(upstream, clientWire) }));
+    if (behind) clientWire.pause();
+    this.#tellStreams(clientWire, new Map(moved.map(({ upstream, wire }) => [upstream, wire])));
+    exchange(client, clientWire);
+    for (const { upstream, wire } of moved) exchange(upstream.connection, wire);
+  }
+
+  /** A new upstream of a client that was moved is moved before anything is asked of it. Throws PENSTOCK_ERR_TABLE_FULL. */
+  follow(upstream: Upstream): void {
+    const clientWire = this.#clientWire;
+    if (!clientWire) return;
+    if (!this.#options.wires?.hasRoom(1)) throw new PenstockError('PENSTOCK_ERR_TABLE_FULL', 'no free row for a wire');
+    exchange(upstream.connection, this.#handUpstream(upstream, clientWire));
+  }
+
+  /** The rows of the wires of a stream that is set up over this connection. */
+  wiresOf(upstream: Upstream): StreamWires | undefined {
+    const client = this.#clientWire;
+    const server = wireOf(upstream);
+    return client && server && { client: client.wire.slot, server: server.wire.slot };
+  }
+
+  /** Before a request of the client leaves: a successor must know that it did, and what the client calls us. */
+  forwarding(upstream: Upstream, authority: string | undefined): void {
+    const client = this.#clientWire;
+    const server = wireOf(upstream);
+    if (!client || !server) return;
+    if (authority !== undefined && authority !== this.#authority) client.wire.row.authority = authority;
+    this.#authority = authority;
+    server.wire.row.forwarded = server.wire.nextSeq ?? 0;
+    client.wire.row.forwarded = client.heldSeq ?? 0;
+  }
+
+  /** Its answer is on its way to the client. */
+  answered(upstream: Upstream): void {
+    const server = wireOf(upstream);
+    if (server) server.wire.row.forwarded = 0;
+  }
+
+  /** The client's connection is gone; its streams that go on have none. */
+  release(): void {
+    if (!this.moved) return;
+    for (const { stream } of this.#options.sessions.streams()) this.#options.table.setWires(stream, undefined);
+  }
+
+  #handUpstream(upstream: Upstream, client: WireTransport): WireTransport {
+    const { thread, slot } = client.wire;
+    return this.#hand(upstream.connection, { kind: 'upstream', thread, link: slot, service: upstream.service.index });
+  }
+
+  #hand(
+    connection: RtspConnection,
+    rest: { kind: 'client' | 'upstream'; thread: number; link: number | undefined; service: number },
+  ): WireTransport {
+    const { wires, descriptors, vserver } = this.#options;
+    const { remote, local } = connection;
+    const fd = descriptors.dupFd(socketFd((connection.transport as StreamTransport).stream) as number);
+    try {
+      return new WireTransport((wires as Wires).open({ ...rest, vserver, remote, local }, fd));
+    } catch (error) {
+      descriptors.closeFd(fd);
+      throw error;
+    }
+  }
+
+  #tellStreams(client: WireTransport, servers: ReadonlyMap<Upstream, WireTransport>): void {
+    const { sessions, table, wires } = this.#options;
+    for (const stream of sessions.streams()) {
+      const server = stream.kind === 'interleaved' ? servers.get(stream.upstream)?.wire.slot : undefined;
+      const told = table.setWires(stream.stream, {
+        client: client.wire.slot,
+        ...(server === undefined ? {} : { server }),
+      });
+      if (told?.thread !== undefined) wires?.streamChanged(told.thread, told.slot, told.generation);
+    }
+  }
+}
+
+function wireOf({ connection }: Upstream): WireTransport | undefined {
+  return connection.transport instanceof WireTransport ? connection.transport : undefined;
+}
+
+/** Nothing was read that is not handled, and nothing was written that has not left. */
+function isQuiet(connection: RtspConnection): boolean {
+  const { transport } = connection;
+  if (!(transport instanceof StreamTransport) || connection.over || !connection.betweenMessages) return false;
+  transport.flush();
+  return transport.drained && socketFd(transport.stream) !== undefined;
+}
+
+/** The engine has the socket: ours is closed, which ends nothing. */
+function exchange(connection: RtspConnection, wire: WireTransport): void {
+  (connection.transport as StreamTransport).abandon();
+  connection.moveTo(wire);
+}
