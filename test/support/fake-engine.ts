@@ -1,4 +1,5 @@
 import type { SharedRegion } from '../../src/engine/shared-region.js';
+import type { Wires } from '../../src/engine/wires.js';
 import type { PortPair } from '../../src/session/port-allocator.js';
 import type { StreamRef } from '../../src/session/session-rows.js';
 
@@ -14,9 +15,12 @@ export class FakeEngine {
   readonly #region: SharedRegion;
   readonly #closeFd: (fd: number) => void;
 
-  constructor(region: SharedRegion, closeFd: (fd: number) => void) {
+  readonly #wires: Wires | undefined;
+
+  constructor(region: SharedRegion, closeFd: (fd: number) => void, wires?: Wires) {
     this.#region = region;
     this.#closeFd = closeFd;
+    this.#wires = wires;
   }
 
   handOver(stream: number, _generation: number, pairs: Pairs): void {
@@ -30,9 +34,16 @@ export class FakeEngine {
 
   update(): void {}
 
-  streamChanged(): void {}
+  streamChanged({ slot, generation, thread }: StreamRef): void {
+    if (thread !== undefined) this.#wires?.streamChanged(thread, slot, generation);
+  }
 
-  close({ slot: stream, generation }: StreamRef): void {
+  close(ref: StreamRef): void {
+    if (ref.thread !== undefined) {
+      this.streamChanged(ref);
+      return;
+    }
+    const { slot: stream, generation } = ref;
     const pairs = this.streams.get(stream);
     if (!pairs) throw new Error(`stream ${stream} was never handed over`);
     this.streams.delete(stream);

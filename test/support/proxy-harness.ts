@@ -5,6 +5,7 @@ import { loadBinding } from '../../src/engine/binding.js';
 import type { PacketEngine } from '../../src/engine/packet-engine.js';
 import { RegionServiceCells, ServiceRows } from '../../src/engine/service-cells.js';
 import type { SharedRegion } from '../../src/engine/shared-region.js';
+import { Wires } from '../../src/engine/wires.js';
 import { createLogger } from '../../src/log/logger.js';
 import { RecentAffinity } from '../../src/router/persistence.js';
 import { Router } from '../../src/router/router.js';
@@ -17,6 +18,7 @@ import { SessionKeeper } from '../../src/session/session-keeper.js';
 import { SessionTable } from '../../src/session/session-table.js';
 import { TeardownSender } from '../../src/session/teardown.js';
 import { FakeEngine } from './fake-engine.js';
+import type { FakeWireEngine } from './fake-wire-engine.js';
 import { freshRegion } from './fresh-region.js';
 import { Peer } from './peer.js';
 
@@ -33,6 +35,8 @@ export interface HarnessOptions {
   /** UDP; real ones by default. */
   sockets?: Sockets;
   region?: SharedRegion;
+  /** Connections move to it; without one they stay. */
+  wireEngine?: FakeWireEngine;
 }
 
 export interface Sockets {
@@ -68,7 +72,7 @@ export class ProxyHarness {
   #server: Server | undefined;
   readonly #peers: Peer[] = [];
 
-  constructor({ services, config, region, sockets = realSockets }: HarnessOptions) {
+  constructor({ services, config, region, wireEngine, sockets = realSockets }: HarnessOptions) {
     this.config = { ...baseConfig(services), ...config };
     this.region = region ?? freshRegion({ services: services.length, sessionsPerWorker: 16, streamsPerWorker: 32 });
     const now = () => this.nowMs;
@@ -90,7 +94,9 @@ export class ProxyHarness {
       if (!this.media.delete(fd)) throw new Error(`descriptor ${fd} was closed twice`);
       sockets.close(fd);
     };
-    this.engine = new FakeEngine(this.region, close);
+    const worker = { worker: 0, vaultFd: -1, wakeFds: [-1], inboxFd: -1, now };
+    const wires = wireEngine && new Wires({ binding: wireEngine.binding, region: this.region, ...worker });
+    this.engine = new FakeEngine(this.region, close, wires);
     this.ports = new PortAllocator({
       range: this.config.mediaPorts,
       policy: this.config.portPolicy,
@@ -127,7 +133,7 @@ export class ProxyHarness {
       keeper: this.keeper,
       ports: this.ports,
       engine,
-      wires: undefined,
+      wires,
       descriptors: loadBinding(),
       legIndex: layout.legIndex,
       now,

@@ -1,6 +1,8 @@
 import { readdirSync, readlinkSync } from 'node:fs';
 import { expect, onTestFinished, vi } from 'vitest';
 import type { Config, Method } from '../../../../src/config/types.js';
+import { FakeWireEngine } from '../../../support/fake-wire-engine.js';
+import { freshRegion } from '../../../support/fresh-region.js';
 import { answer, type Peer, request, ScriptedServer } from '../../../support/peer.js';
 
 export { answer, request };
@@ -13,23 +15,33 @@ export const URL = 'rtsp://edge.example:8554/live';
 export interface Farm {
   proxy: ProxyHarness;
   servers: ScriptedServer[];
+  wireEngine: FakeWireEngine | undefined;
   connect(): Promise<Peer>;
 }
 
 export interface FarmOptions extends Partial<Pick<HarnessOptions, 'config' | 'sockets'>> {
   servers?: number;
   names?: string[];
+  /** Connections move to an engine. */
+  wires?: boolean;
 }
 
 /** Servers and a proxy between them and clients. At the end of the test everything ends, and nothing may stay open. */
-export async function startFarm({ servers: count = 1, names = [], ...options }: FarmOptions = {}): Promise<Farm> {
+export async function startFarm({
+  servers: count = 1,
+  names = [],
+  wires = false,
+  ...options
+}: FarmOptions = {}): Promise<Farm> {
   const before = openSockets();
   const servers = await Promise.all(Array.from({ length: count }, () => ScriptedServer.listen()));
   const services = servers.map(({ host, port }, index) => {
     const name = names[index];
     return name === undefined ? { host, port } : { host, port, name };
   });
-  const proxy = new ProxyHarness({ services, ...options });
+  const region = freshRegion({ services: services.length, sessionsPerWorker: 16, streamsPerWorker: 32 });
+  const wireEngine = wires ? new FakeWireEngine(region) : undefined;
+  const proxy = new ProxyHarness({ services, region, ...(wireEngine ? { wireEngine } : {}), ...options });
   await proxy.listen();
   onTestFinished(async () => {
     await Promise.all([proxy.close(), ...servers.map((server) => server.close())]);
@@ -43,7 +55,7 @@ export async function startFarm({ servers: count = 1, names = [], ...options }: 
     expect(proxy.table.stats(), 'rows').toMatchObject({ sessions: 0, streams: 0 });
     for (const service of proxy.services) expect(service.load(), `load of ${service.name}`).toBe(0);
   });
-  return { proxy, servers, connect: () => proxy.connect() };
+  return { proxy, servers, wireEngine, connect: () => proxy.connect() };
 }
 
 /** A farm that balances by another method. */
