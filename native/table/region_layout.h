@@ -14,7 +14,7 @@
 namespace penstock::table {
 
 inline constexpr uint64_t kRegionMagic = 0x6b636f74736e6570;  // "penstock"
-inline constexpr uint32_t kLayoutVersion = 5;
+inline constexpr uint32_t kLayoutVersion = 6;
 
 inline constexpr uint32_t kMaxWorkers = 64;
 inline constexpr uint32_t kMaxEngineThreads = 16;
