@@ -5,6 +5,8 @@ import type { Wires } from './wires.js';
 
 const CLIENT_LEGS = 0b0011;
 const SERVER_LEGS = 0b1100;
+/** No command is in a hurry, and a wake-up costs two changes of process: under load many commands share one. */
+const WAKE_DELAY_MS = 10;
 
 export interface PacketEngineOptions {
   binding: NativeBinding;
@@ -23,6 +25,8 @@ export class PacketEngine {
   readonly #options: PacketEngineOptions;
   /** Commands that found their ring full; sent again by `flush`. */
   readonly #late: { op: number; stream: number; generation: number }[] = [];
+  /** Threads that have commands and were not woken yet. */
+  readonly #asleep = new Set<number>();
 
   constructor(options: PacketEngineOptions) {
     this.#options = options;
@@ -59,6 +63,13 @@ export class PacketEngine {
     const { binding, worker, wakeFds } = this.#options;
     const thread = stream % wakeFds.length;
     if (!binding.commandPush(worker, thread, op, stream, generation)) this.#late.push({ op, stream, generation });
-    binding.wake(wakeFds[thread] as number);
+    if (this.#asleep.size === 0) setTimeout(() => this.#wake(), WAKE_DELAY_MS);
+    this.#asleep.add(thread);
+  }
+
+  #wake(): void {
+    const { binding, wakeFds } = this.#options;
+    for (const thread of this.#asleep) binding.wake(wakeFds[thread] as number);
+    this.#asleep.clear();
   }
 }
