@@ -7,12 +7,20 @@ import type { LogLevel } from '../config/types.js';
 export type { Logger } from 'pino';
 
 const STDERR = 2;
+/** Lines gather until there are so many bytes, or for so long. */
+const GATHER_BYTES = 2048;
+const GATHER_MS = 100;
+/** What a pipe takes whole (PIPE_BUF): the lines of several processes on one pipe do not cut each other. */
+const MAX_WRITE_BYTES = 4096;
 
 export interface LoggerSettings {
   level: LogLevel;
   /** Who speaks: `primary`, `engine`, `worker-0`… */
   process: string;
-  /** Where lines go; stderr if not given. */
+  /** A process of many lines: several go out in one write. What is not yet written is lost with a killed process. */
+  gather?: boolean;
+  /** Where lines go; standard error if neither is given. */
+  fd?: number;
   destination?: DestinationStream;
 }
 
@@ -28,7 +36,7 @@ export function createLogger(settings: LoggerSettings): Logger {
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }), log: hoistCode },
   };
-  return pino(options, settings.destination ?? standardDestination());
+  return pino(options, settings.destination ?? destinationOf(settings));
 }
 
 function hoistCode(fields: Record<string, unknown>): Record<string, unknown> {
@@ -36,11 +44,12 @@ function hoistCode(fields: Record<string, unknown>): Record<string, unknown> {
   return typeof code === 'string' && fields.code === undefined ? { ...fields, code } : fields;
 }
 
-function standardDestination(): DestinationStream {
-  if (isatty(STDERR)) {
+function destinationOf({ fd = STDERR, gather = false }: LoggerSettings): DestinationStream {
+  if (isatty(fd)) {
     const ignore = 'pid,process';
-    return PinoPretty({ destination: STDERR, sync: true, ignore, messageFormat: '{process}: {msg}' });
+    return PinoPretty({ destination: fd, sync: true, ignore, messageFormat: '{process}: {msg}' });
   }
   // Not synchronous: a reader that does not keep up must not stop a worker. What is queued is written at exit.
-  return pino.destination({ fd: STDERR, sync: false });
+  const gathering = gather ? { minLength: GATHER_BYTES, periodicFlush: GATHER_MS } : {};
+  return pino.destination({ fd, sync: false, maxWrite: MAX_WRITE_BYTES, ...gathering });
 }

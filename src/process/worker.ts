@@ -44,7 +44,7 @@ export class WorkerProcess {
   constructor(config: Config, inherited: WorkerInheritance) {
     const worker = inherited.index;
     this.#inherited = inherited;
-    this.#log = createLogger({ level: config.logLevel, process: `worker-${worker}` });
+    this.#log = createLogger({ level: config.logLevel, process: `worker-${worker}`, gather: true });
     const binding = loadBinding();
     binding.raiseFileLimit();
     const region = new SharedRegion(binding.mapRegion(inherited.regionFd), binding.layout);

@@ -1,4 +1,7 @@
-import { describe, expect, it } from 'vitest';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, vi } from 'vitest';
 import { PenstockError } from '../../../src/errors.js';
 import { createLogger } from '../../../src/log/logger.js';
 
@@ -32,5 +35,22 @@ describe('createLogger', () => {
     log.warn({ err: new Error('plain') }, 'refused');
     expect(lines.map(({ code }) => code)).toEqual(['PENSTOCK_ERR_NO_SERVICE', 'mine', undefined]);
     expect(lines[0]?.err).toMatchObject({ message: 'all down' });
+  });
+
+  it('writes every line of a process of many, in order, soon after it was logged', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'penstock-log-'));
+    const fd = openSync(join(folder, 'log'), 'w');
+    try {
+      const log = createLogger({ level: 'info', process: 'worker-0', gather: true, fd });
+      const numbers = Array.from({ length: 200 }, (_, number) => number);
+      for (const number of numbers) log.info({ number }, 'a line');
+      await vi.waitFor(() => {
+        const lines = readFileSync(join(folder, 'log'), 'utf8').trimEnd().split('\n');
+        expect(lines.map((line) => (JSON.parse(line) as { number: number }).number)).toEqual(numbers);
+      });
+    } finally {
+      closeSync(fd);
+      rmSync(folder, { recursive: true });
+    }
   });
 });
