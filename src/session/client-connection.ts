@@ -11,6 +11,7 @@ import { AnswerGate } from './answer-gate.js';
 import { type CarriedStream, usesChannelsOf } from './carried-sessions.js';
 import type { ChannelMap } from './channel-map.js';
 import { ClientFaces } from './client-faces.js';
+import { ClientIds } from './client-ids.js';
 import { ClientSessions } from './client-sessions.js';
 import { FrameRelay } from './frame-relay.js';
 import { Inheritance } from './inheritance.js';
@@ -74,6 +75,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   readonly #binding: ServiceBinding;
   readonly #frames: FrameRelay;
   readonly #faces: ClientFaces;
+  readonly #ids: ClientIds;
   readonly #redirects: Redirects;
   readonly #gate = new AnswerGate();
   readonly #serverRequests = new ServerRequests();
@@ -105,7 +107,8 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     this.#upstreams = new Upstreams(this, proxy.config.connectTimeoutMs, (upstream) => this.#wiring.follow(upstream));
     this.#wiring = proxy.wiring(this.#connection, vserver, this.#upstreams, this.#sessions.carried);
     this.#redirects = new Redirects(proxy, vserver);
-    this.#faces = new ClientFaces(proxy, this.local, this.#redirects);
+    this.#ids = new ClientIds(proxy.codec);
+    this.#faces = new ClientFaces(proxy, this.local, this.#redirects, this.#ids);
     this.#frames = new FrameRelay(proxy, this.#connection, this.channels);
     this.#binding = new ServiceBinding(proxy.router, vserver, this.remote.ip);
   }
@@ -219,7 +222,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   #serverIdOf(request: RtspRequest): Target | undefined {
     const publicId = sessionIdOf(request);
     if (publicId === undefined) return undefined;
-    const decoded = this.#proxy.codec.decode(publicId);
+    const decoded = this.#ids.decode(publicId);
     if (!decoded) throw new PenstockError('PENSTOCK_ERR_SESSION_NOT_FOUND', 'the Session id leads to no service');
     const { service } = this.#proxy.router.route({
       vserver: this.vserver,
@@ -231,7 +234,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
 
   /** The server's own id inside a public one, if it is one of that service. */
   #serverIdAt(service: Service, publicId: string): string | undefined {
-    const decoded = this.#proxy.codec.decode(publicId);
+    const decoded = this.#ids.decode(publicId);
     const isHere = decoded?.address.ip === service.ip && decoded.address.port === service.port;
     return isHere ? decoded.serverId : undefined;
   }

@@ -1,6 +1,7 @@
 import type { Service } from '../router/service.js';
 import type { PeerAddress } from '../rtsp/connection.js';
 import { formatAuthority, parseRtspUrl } from '../rtsp/headers/url.js';
+import type { ClientIds } from './client-ids.js';
 import type { RtspProxy } from './proxy.js';
 import type { Redirects } from './redirects.js';
 import type { Faces } from './rewriter.js';
@@ -10,13 +11,15 @@ export class ClientFaces {
   readonly #proxy: RtspProxy;
   readonly #local: PeerAddress;
   readonly #redirects: Redirects;
+  readonly #ids: ClientIds;
   /** `host:port` of the newest request that names one. */
   #authority: string | undefined;
 
-  constructor(proxy: RtspProxy, local: PeerAddress, redirects: Redirects) {
+  constructor(proxy: RtspProxy, local: PeerAddress, redirects: Redirects, ids: ClientIds) {
     this.#proxy = proxy;
     this.#local = local;
     this.#redirects = redirects;
+    this.#ids = ids;
   }
 
   get authority(): string | undefined {
@@ -40,7 +43,7 @@ export class ClientFaces {
       appliance: this.#authority ?? formatAuthority(this.#local.ip, this.#local.port),
       serverIp: service.ip,
       applianceIp: this.#proxy.clientMediaAddress(this.#local.ip).advertised,
-      encodeId: (serverId) => this.#proxy.codec.encode(service, serverId),
+      encodeId: (serverId) => this.#ids.encode(service, serverId),
     };
   }
 }

@@ -155,7 +155,7 @@ export class SessionKeeper {
     // The client's one TEARDOWN means them all; the server knows them apart.
     const siblings = own !== undefined && reason === 'teardown' ? this.#siblings.of(own) : [];
     this.#closeOwn(service.index, serverId, reason);
-    this.#options.tellEnded(service.index, serverId);
+    this.#tellEnded(service.index, serverId);
     for (const slot of siblings) this.end(slot, reason);
   }
 
@@ -174,7 +174,7 @@ export class SessionKeeper {
     const carried = this.#carriers.get(slot)?.teardown(slot, url, session.serverId) ?? false;
     if (!carried && service) this.#options.sendTeardown(service, url, session.serverId);
     this.#close(slot, reason);
-    this.#options.tellEnded(session.service, session.serverId);
+    this.#tellEnded(session.service, session.serverId);
   }
 
   /** On a connection of its own. */
@@ -287,6 +287,12 @@ export class SessionKeeper {
     const carrier = this.#carriers.get(slot);
     this.#carriers.delete(slot);
     carrier?.forget(slot);
+  }
+
+  /** A message between processes costs as much as a request: it is sent only where a row is left to close. */
+  #tellEnded(service: number, serverId: string): void {
+    const { table, tellEnded } = this.#options;
+    if (table.find(service, serverId, table.worker).length > 0) tellEnded(service, serverId);
   }
 
   #mayTell(key: string): boolean {

@@ -1,9 +1,16 @@
 import { describe, expect, it } from 'vitest';
+import { SessionTable } from '../../../../src/session/session-table.js';
 import { FakeSockets } from '../../../support/fake-sockets.js';
 import type { Peer } from '../../../support/peer.js';
 import { answer, type Farm, field, meet, pass, request, setUp, startFarm, URL } from './farm.js';
 
 const sessions = (farm: Farm) => [...farm.proxy.table.ownSessions()].map((slot) => farm.proxy.table.read(slot));
+
+/** The session is used at another worker too. */
+function openElsewhere({ proxy: { region } }: Farm, serverId: string): void {
+  const client = { ip: '127.0.0.1', port: 1 };
+  new SessionTable(region, 1).openSession({ vserver: 0, service: 0, serverId, controlUrl: URL, client, timeoutSec: 0 });
+}
 
 describe('SETUP over UDP', () => {
   it('keeps the numbers of both sides where they are free, and names us as the source', async () => {
@@ -220,7 +227,6 @@ describe('a session', () => {
     ]);
     expect(sessions(farm)).toEqual([]);
     expect(farm.proxy.engine.streams.size).toBe(0);
-    expect(farm.proxy.told.ended).toEqual(['0 S1']);
   });
 
   it('goes on with its other streams when one is torn down', async () => {
@@ -330,6 +336,20 @@ describe('a session', () => {
     farm.proxy.pass(61_000);
     expect(sessions(farm)).toEqual([]);
     expect(await server.message()).toBe(request('TEARDOWN', URL, 1, ['Session: S1']));
+  });
+
+  it('that ends is told to other workers only where they hold a row of it', async () => {
+    const farm = await startFarm({ sockets: new FakeSockets() });
+    const { client, server } = await meet(farm);
+    for (const [serverId, told] of [
+      ['S1', []],
+      ['S2', ['0 S2']],
+    ] as const) {
+      const { session } = await setUp(client, server, { serverId });
+      if (told.length > 0) openElsewhere(farm, serverId);
+      await pass(client, server, request('TEARDOWN', URL, 9, [`Session: ${session}`]), answer(9));
+      expect(farm.proxy.told.ended).toEqual(told);
+    }
   });
 
   it('that ends by itself tells its server over a new connection where the old one is lost', async () => {
