@@ -210,7 +210,7 @@ void EngineThread::LookUp(Packet& packet) {
   flow::Stream& stream = packet.leg->stream();
   if (stream.phase == flow::StreamPhase::kClosing) {
     packet.verdict = Verdict::late;
-    stream.last_late = now_ms_;
+    if (packet.leg->KnowsPeer(*packet.source)) stream.HearLate(*packet.leg, now_ms_);
     return;
   }
   const Decision::Change change = packet.leg->Judge(packet);

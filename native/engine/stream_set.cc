@@ -23,7 +23,6 @@ constexpr int kIdleSleepMs = 250;   // the loop counter shows that the thread li
 constexpr int kBusySleepMs = 20;    // something waits for its time
 constexpr int kSettlingSleepMs = 2; // a stream waits for a pause between its packets
 constexpr table::Millis kSweepMs = 1000;
-constexpr int kQuarantineFactor = 10;  // a peer that never stops sending cannot hold a pair longer than this
 
 bool IsOpen(const table::StreamEntry& row, uint32_t generation) {
   return memory::LoadAcquire(row.state) == table::kRowOpen && memory::Load(row.generation) == generation;
@@ -190,12 +189,8 @@ void StreamSet::BeginClosing(Stream& stream, table::Millis now) {
   }
   stream.phase = StreamPhase::kClosing;
   stream.closing_since = stream.last_late = now;
+  stream.last_server_late = 0;
   closing_.push_back(stream.slot);
-}
-
-bool StreamSet::QuarantineOver(const Stream& stream, table::Millis now) const {
-  const table::Millis quarantine = region_.quarantine_ms();
-  return now - stream.last_late >= quarantine || now - stream.closing_since >= quarantine * kQuarantineFactor;
 }
 
 // The row's word comes last but one: once it is out, the worker may give the row away.
@@ -271,7 +266,7 @@ void StreamSet::RetryUnread(table::Millis now) {
 void StreamSet::EndQuarantines(table::Millis now) {
   std::erase_if(closing_, [&](uint32_t number) {
     Slot& slot = *Find(number);
-    if (!QuarantineOver(*slot, now)) return false;
+    if (!slot->IsAtRest(region_.quarantine_ms(), now)) return false;
     Release(slot);
     return true;
   });

@@ -53,7 +53,6 @@ class StreamSet {
   void Update(flow::Stream& stream, table::Millis now);
   void Watch(flow::Leg& leg);
   void BeginClosing(flow::Stream& stream, table::Millis now);
-  bool QuarantineOver(const flow::Stream& stream, table::Millis now) const;
   void Release(Slot& slot);
   void TellVault(uint32_t stream, uint32_t generation);
   bool SendRelease(const net::VaultMessage& message);

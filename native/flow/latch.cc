@@ -20,18 +20,26 @@ void Latch::Update(const LatchRules& rules) {
   const bool moved = !SameEndpoint(rules.declared, rules_.declared) && !SameEndpoint(rules.declared, remote_);
   rules_ = rules;
   if (state_ == table::kLegUnused || moved) Wait();
+  if (state_ != table::kLegWaiting && IsDeclared(remote_)) declared_heard_ = true;
 }
 
 void Latch::Wait() {
   state_ = table::kLegWaiting;
   remote_ = rules_.declared;
   evidence_ = 0;
+  declared_heard_ = false;
 }
 
-void Latch::Restore(const Endpoint& remote) {
-  remote_ = remote;
+void Latch::Restore(const Endpoint& remote, bool moved) {
+  Follow(remote);
+  declared_heard_ = declared_heard_ || moved;
+}
+
+void Latch::Follow(const Endpoint& source) {
+  remote_ = source;
   state_ = table::kLegLatched;
   evidence_ = 0;
+  declared_heard_ = declared_heard_ || IsDeclared(source);
 }
 
 Decision Latch::Judge(const Arrival& packet) {
@@ -54,14 +62,25 @@ bool Latch::OldSourceHeard() {
 Decision Latch::JudgeWaiting(const Arrival& packet) {
   Verdict refusal = Verdict::not_latched_source;
   if (!MayLatch(packet, refusal)) return Refuse(refusal);
-  remote_ = packet.source;
-  state_ = table::kLegLatched;
+  Follow(packet.source);
   return Accept(Decision::kLatched);
 }
 
 bool Latch::IsPeer(const Endpoint& source) const {
   return (HasAddress(rules_.declared) && SameAddress(source, rules_.declared)) ||
          (HasAddress(rules_.alternate) && SameAddress(source, rules_.alternate));
+}
+
+bool Latch::IsDeclared(const Endpoint& source) const {
+  return CanSendTo(rules_.declared) && SameEndpoint(source, rules_.declared);
+}
+
+// Whoever was faster than the endpoint that RTSP named, be it a stranger (`any`) or another
+// program on the peer's host, does not keep its place; the peer itself by its other address does.
+bool Latch::IsLateOwner(const Arrival& packet) const {
+  const bool by_other_address = !SameAddress(remote_, rules_.declared) && IsPeer(remote_);
+  return !declared_heard_ && !by_other_address && IsDeclared(packet.source) &&
+         (packet.kind != Kind::kJunk || packet.tolerated);
 }
 
 bool Latch::MayLatch(const Arrival& packet, Verdict& refusal) const {
@@ -79,6 +98,10 @@ bool Latch::MayLatch(const Arrival& packet, Verdict& refusal) const {
 }
 
 Decision Latch::JudgeCandidate(const Arrival& packet) {
+  if (IsLateOwner(packet)) {
+    Follow(packet.source);
+    return Accept(Decision::kRelearned);
+  }
   if (!SameAddress(packet.source, remote_)) return Refuse(Verdict::other_address);
   if (rules_.mode == table::kLatchOff || !IsEvidence(packet)) return Refuse(Verdict::other_port);
   if (!CountCandidate(packet)) {
@@ -86,9 +109,7 @@ Decision Latch::JudgeCandidate(const Arrival& packet) {
     state_ = table::kLegRelearning;
     return Refuse(Verdict::relearning, first ? Decision::kRelearning : Decision::kNone);
   }
-  remote_ = packet.source;
-  state_ = table::kLegLatched;
-  evidence_ = 0;
+  Follow(packet.source);
   return Accept(Decision::kRelearned);
 }
 

@@ -1,4 +1,6 @@
 // Whom a listening service accepts: waiting → latched → (relearning) → latched …
+// The very endpoint that RTSP declared takes its place at once if another was faster; but once
+// it has been heard, it is a port like others: what it sends after a move is late.
 // Pure: packet in, decision out; no sockets, no clock.
 #pragma once
 
@@ -43,12 +45,15 @@ class Latch {
 
   // New rules from RTSP. A learned source stays unless RTSP now declares another one.
   void Update(const LatchRules& rules);
-  // A source that a former engine had learned.
-  void Restore(const table::Endpoint& remote);
+  // A source that a former engine had learned. `moved`: it was not the first one.
+  void Restore(const table::Endpoint& remote, bool moved);
 
   Decision Judge(const Arrival& packet);
   // The latched source was heard by other ways than Judge. True where that ended a relearning.
   bool OldSourceHeard();
+
+  // Whether packets of that address are a peer's, from whatever port.
+  bool IsPeer(const table::Endpoint& source) const;
 
   table::LegState state() const { return state_; }
   const table::Endpoint& remote() const { return remote_; }  // where to send to; see CanSendTo
@@ -56,7 +61,9 @@ class Latch {
  private:
   Decision JudgeWaiting(const Arrival& packet);
   Decision JudgeCandidate(const Arrival& packet);
-  bool IsPeer(const table::Endpoint& source) const;
+  bool IsDeclared(const table::Endpoint& source) const;
+  bool IsLateOwner(const Arrival& packet) const;
+  void Follow(const table::Endpoint& source);
   bool MayLatch(const Arrival& packet, counters::Verdict& refusal) const;
   bool CountCandidate(const Arrival& packet);
   bool IsEvidence(const Arrival& packet) const;
@@ -65,6 +72,7 @@ class Latch {
   LatchRules rules_;
   table::Endpoint remote_{};
   table::LegState state_ = table::kLegUnused;
+  bool declared_heard_ = false;
 
   // The port that may become the source.
   table::Endpoint candidate_{};

@@ -69,7 +69,7 @@ void Leg::Attach(table::LegData& data, Leg* opposite, bool restore) {
 void Leg::Restore() {
   const uint32_t state = Load(data_->state);
   if ((state == table::kLegLatched || state == table::kLegRelearning) && CanSendTo(data_->remote)) {
-    latch_.Restore(data_->remote);
+    latch_.Restore(data_->remote, Load(data_->latches) > 1);
   }
   quality_.Restore(Load(data_->ssrc), Load(data_->highest_sequence), Load(data_->expected), Load(data_->received),
                    Load(data_->jitter_x16));
@@ -97,6 +97,10 @@ Decision::Change Leg::Judge(Packet& packet) {
 Kind Leg::KindOf(std::span<uint8_t> bytes) const {
   if (!opaque_) return rtp::Classify(bytes, rtcp());
   return bytes.empty() ? Kind::kPunch : Kind::kOpaque;
+}
+
+bool Leg::KnowsPeer(const table::Endpoint& source) const {
+  return data_ == nullptr || latch_.IsPeer(source) || SameAddress(source, latch_.remote());
 }
 
 // The latched source may be alive without a packet of it coming here: a candidate must know.

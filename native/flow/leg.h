@@ -52,6 +52,8 @@ class Leg {
   // Where results go, and whom packets go to. `restore`: go on from what the data half says.
   void Attach(table::LegData& data, Leg* opposite, bool restore);
 
+  // Whether packets of that source may be the peer's, accepted or not. Where nothing is known, any may.
+  bool KnowsPeer(const table::Endpoint& source) const;
   // Decides what becomes of a packet and sets its kind and verdict; gives what changed of the source.
   Decision::Change Judge(Packet& packet);
   // Counts quality and round trips of a packet that will be forwarded, before it is rewritten.

@@ -134,9 +134,41 @@ TEST(engine_quarantine_ends_though_a_peer_never_stops) {
   appliance.Open(flow);
   appliance.Close(flow);
   while (!appliance.Released(flow)) {
-    flow.peers[kMedia].Send(flow.At(kMedia), Rtp({}));
+    flow.peers[table::kClientRtp].Send(flow.At(table::kClientRtp), Rtp({}));
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
+  CHECK(appliance.Count(Verdict::late) > 0);
+}
+
+TEST(stream_rests_when_peers_are_silent_or_were_heard_long_enough) {
+  constexpr table::Millis kQuarantine = 100;
+  constexpr table::Millis kBegin = 5000;
+  const auto held = [](uint32_t leg, table::Millis now) {
+    flow::Stream stream;
+    stream.closing_since = stream.last_late = kBegin;
+    stream.legs[leg].TakeSocket(stream, leg, UniqueFd(::socket(AF_INET, SOCK_DGRAM, 0)));
+    stream.HearLate(stream.legs[leg], now - kQuarantine + 1);
+    return !stream.IsAtRest(kQuarantine, now) && stream.IsAtRest(kQuarantine, now + 1);
+  };
+  for (const uint32_t leg : {table::kClientRtp, table::kClientRtcp, table::kServerRtp, table::kServerRtcp}) {
+    CHECK(held(leg, kBegin + kQuarantine * flow::kQuarantineFactor - 1));
+  }
+  CHECK(!held(table::kClientRtp, kBegin + kQuarantine * flow::kQuarantineFactor));
+  CHECK(!held(table::kClientRtcp, kBegin + kQuarantine * flow::kQuarantineFactor));
+  CHECK(held(table::kServerRtp, kBegin + kQuarantine * flow::kServerQuarantineFactor - 1));
+  CHECK(held(table::kServerRtcp, kBegin + kQuarantine * flow::kServerQuarantineFactor - 1));
+  CHECK(!held(table::kServerRtp, kBegin + kQuarantine * flow::kServerQuarantineFactor));
+}
+
+TEST(engine_quarantine_takes_no_notice_of_strangers) {
+  Appliance appliance(1, 100);
+  appliance.Start();
+  Flow flow;
+  appliance.Open(flow);
+  appliance.Close(flow);
+  const Peer stranger(9);
+  // A server that sent like this would hold the pair for half a minute, and this test would give up.
+  EVENTUALLY((stranger.Send(flow.At(kMedia), Rtp({})), appliance.Released(flow)));
   CHECK(appliance.Count(Verdict::late) > 0);
 }
 

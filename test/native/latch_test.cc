@@ -206,9 +206,67 @@ TEST(latch_update_keeps_a_source_that_fits_and_drops_one_that_does_not) {
 
 TEST(latch_restored_goes_on_as_latched) {
   Latch latch = Make(table::kLatchSameIp);
-  latch.Restore(kOtherPort);
+  latch.Restore(kOtherPort, true);
   CHECK_EQ(VerdictOf(latch.Judge(From(kOtherPort))), Verdict::forwarded);
   CHECK_EQ(VerdictOf(latch.Judge(From(kDeclared))), Verdict::relearning);
+  Latch first = Make(table::kLatchSameIp);
+  first.Restore(kOtherPort, false);  // nothing says that the declared port was ever heard
+  CHECK_EQ(first.Judge(From(kDeclared)).change, Decision::kRelearned);
+}
+
+TEST(latch_declared_endpoint_takes_its_place_from_whoever_was_faster) {
+  struct Case {
+    table::Latching mode;
+    table::Endpoint faster;
+    Arrival owner;
+    bool expects_media;
+    bool rtcp;
+  };
+  const std::vector<Case> cases = {
+      {table::kLatchSameIp, kOtherPort, From(kDeclared, Kind::kPunch), false, false},
+      {table::kLatchSameIp, kOtherPort, From(kDeclared, Kind::kJunk), false, false},  // rtspsrc's punch
+      {table::kLatchSameIp, kOtherPort, From(kDeclared), true, false},
+      {table::kLatchSameIp, kOtherPort, From(kDeclared, Kind::kRtcp), false, true},
+      {table::kLatchAny, kStranger, From(kDeclared, Kind::kPunch), false, false},
+      {table::kLatchAny, kStranger, From(kDeclared), true, false},
+      {table::kLatchAny, kStranger, From(kDeclared, Kind::kRtcp), false, true},
+  };
+  for (const Case& c : cases) {
+    Latch latch = Make(c.mode, c.expects_media, c.rtcp);
+    const Kind kind = c.rtcp ? Kind::kRtcp : Kind::kRtp;
+    CHECK(latch.Judge(From(c.faster, kind)).accepted);
+    CHECK(latch.Judge(From(c.faster, kind, 2)).accepted);
+    const Decision decision = latch.Judge(c.owner);
+    CHECK(decision.accepted);
+    CHECK_EQ(decision.change, Decision::kRelearned);
+    CHECK(flow::SameEndpoint(latch.remote(), kDeclared));
+    CHECK(!latch.Judge(From(c.faster, kind, 3)).accepted);
+  }
+}
+
+TEST(latch_declared_endpoint_takes_its_place_only_with_what_may_latch) {
+  Latch latch = Make(table::kLatchSameIp);
+  latch.Judge(From(kOtherPort));
+  CHECK(!latch.Judge({kDeclared, Kind::kJunk, false, 0, 0}).accepted);
+  CHECK(flow::SameEndpoint(latch.remote(), kOtherPort));
+}
+
+TEST(latch_declared_endpoint_that_was_heard_is_late_after_a_move) {
+  // Heard first, or known to be the latched one since an update.
+  Latch heard = Make(table::kLatchSameIp);
+  heard.Judge(From(kDeclared));
+  Latch updated = Make(table::kLatchSameIp, true, false, V4(2, 0));
+  updated.Judge(From(kDeclared));
+  updated.Update({kDeclared, {}, table::kLatchSameIp, false, true});
+  for (Latch* latch : {&heard, &updated}) {
+    for (uint16_t i = 1; i <= flow::kRelearnPackets; ++i) latch->Judge(From(kOtherPort, Kind::kRtp, i));
+    CHECK(flow::SameEndpoint(latch->remote(), kOtherPort));
+    CHECK_EQ(VerdictOf(latch->Judge(From(kDeclared))), Verdict::relearning);
+  }
+  // Another SETUP begins anew.
+  heard.Update({kThirdPort, {}, table::kLatchSameIp, false, true});
+  heard.Judge(From(kOtherPort));
+  CHECK_EQ(heard.Judge(From(kThirdPort)).change, Decision::kRelearned);
 }
 
 TEST(latch_knows_a_link_local_address_without_its_scope) {
