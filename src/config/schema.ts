@@ -103,6 +103,11 @@ export const SERVICE_OPTIONS = {
     unit: 'sessions',
     standard: '0',
   }),
+  'media-source': one(
+    value.addresses,
+    'Addresses from which the server sends media beside its own: its answers may name no other (`source=`), and nothing is sent to any other.',
+    { standardText: 'none' },
+  ),
 } satisfies Shape;
 
 /** Keys of a mapping under `vservers:`, beside `services:`. */

@@ -69,6 +69,8 @@ export interface ServiceSpec {
   weight: number;
   /** Sessions at a time over the whole appliance; 0 = no limit. */
   maxSessions: number;
+  /** Addresses from which it sends media, beside its own; canonical text. */
+  mediaSources: string[];
   monitor: MonitorConfig;
 }
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseHostPort, parseListen, parseMediaAddress, ValueError } from './addresses.js';
+import { canonicalIp, parseHostPort, parseListen, parseMediaAddress, ValueError } from './addresses.js';
 import type { ListenAddress, MediaAddress, PortRange } from './types.js';
 import { BATCH_DELAY_AUTO } from './types.js';
 
@@ -26,7 +26,12 @@ export interface ValueType<T> {
 const scalar = z.union([z.string(), z.number(), z.boolean()]).transform((value) => String(value).trim());
 
 function textual<T>(accepts: string, placeholder: string, parse: (text: string) => T): ValueType<T> {
-  const schema = scalar.transform((text, context): T => {
+  return { schema: scalar.transform(checked(parse)), accepts, placeholder };
+}
+
+/** A parser that throws ValueError, as a transformation that reports it. */
+function checked<T>(parse: (text: string) => T) {
+  return (text: string, context: z.RefinementCtx): T => {
     try {
       return parse(text);
     } catch (error) {
@@ -34,8 +39,7 @@ function textual<T>(accepts: string, placeholder: string, parse: (text: string) 
       context.addIssue({ code: 'custom', message: error.message });
       return z.NEVER;
     }
-  });
-  return { schema, accepts, placeholder };
+  };
 }
 
 export function choice<const T extends readonly string[]>(values: T): ValueType<T[number]> {
@@ -142,6 +146,15 @@ export const server: ValueType<string> = textual(
   'HOST:PORT[?KEY=VALUE&…]',
   (text) => text,
 );
+
+/** Addresses of other machines; canonical text. */
+export const addresses: ValueType<string[]> = {
+  schema: z
+    .union([z.array(scalar).transform((parts) => parts.join(',')), scalar])
+    .transform(checked((text) => text.split(',').map((part) => canonicalIp(part.trim())))),
+  accepts: 'IP addresses, separated by commas',
+  placeholder: 'ADDR,…',
+};
 
 /** A file or directory; made absolute by the loader, which knows what it is relative to. */
 export const filePath: ValueType<string> = textual('a path', 'PATH', (text) => {

@@ -39,6 +39,7 @@ interface ParsedService {
   port: number;
   weight: number;
   maxSessions: number;
+  mediaSources: string[];
   monitor: Values<typeof MONITOR_OPTIONS>;
 }
 
@@ -108,6 +109,7 @@ function parseService(item: unknown, path: Path, locate: Locate, faults: Faults)
     port,
     weight: values.weight ?? Number(SERVICE_OPTIONS.weight.standard),
     maxSessions: values['max-sessions'] ?? Number(SERVICE_OPTIONS['max-sessions'].standard),
+    mediaSources: values['media-source'] ?? [],
     monitor,
   };
 }

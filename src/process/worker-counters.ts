@@ -11,6 +11,7 @@ const COUNTERS: Readonly<Record<string, readonly [unit: string, about: string]>>
   framesToServer: ['frames', 'interleaved frames passed to servers'],
   framesDropped: ['frames', 'interleaved frames dropped because the reader was too slow'],
   framesUnknownChannel: ['frames', 'interleaved frames on channels that were not set up'],
+  foreignSources: ['answers', 'answers to SETUP whose source= was not believed'],
   opened: ['sessions', 'sessions opened'],
   adopted: ['sessions', 'sessions taken over from a worker that died'],
   ended: ['sessions', 'sessions ended'],

@@ -11,6 +11,8 @@ export interface ServiceIdentity extends ServiceAddress {
   /** Row of the service table. */
   readonly index: number;
   readonly name: string;
+  /** Addresses from which it sends media, beside its own; canonical text. */
+  readonly mediaSources?: readonly string[];
 }
 
 /**
@@ -22,6 +24,7 @@ export class Service implements ServiceState {
   readonly name: string;
   readonly ip: string;
   readonly port: number;
+  readonly mediaSources: readonly string[];
   readonly #cells: ServiceCells;
 
   constructor(identity: ServiceIdentity, cells: ServiceCells) {
@@ -29,6 +32,7 @@ export class Service implements ServiceState {
     this.name = identity.name;
     this.ip = identity.ip;
     this.port = identity.port;
+    this.mediaSources = identity.mediaSources ?? [];
     this.#cells = cells;
   }
 

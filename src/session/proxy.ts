@@ -65,6 +65,7 @@ export class RtspProxy {
     framesToServer: 0,
     framesDropped: 0,
     framesUnknownChannel: 0,
+    foreignSources: 0,
   };
   readonly #options: RtspProxyOptions;
   readonly #connections = new Set<ClientConnection>();

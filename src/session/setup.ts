@@ -15,6 +15,7 @@ import {
   type Alternative,
   declaredClient,
   declaredServer,
+  isForeign,
   matchReply,
   planRequest,
   type ServerSidePorts,
@@ -151,6 +152,7 @@ export class Setup {
 
   #openUdp(session: number, match: TransportMatch, media: Media, reply: RtspResponse): CarriedStream {
     const { ports, table, engine } = this.#proxy;
+    if (isForeign(match, this.#upstream.service)) this.#disbelieve(match);
     const { address, advertised } = this.#proxy.clientMediaAddress(this.#client.local.ip);
     const server = this.#pairs[match.chosen] as PortPair;
     const client = ports.allocate(address, match.serverPorts);
@@ -169,6 +171,12 @@ export class Setup {
     }
     replaceTransport(reply, toClient(match, { source: advertised, serverPorts: numbersOf(client) }));
     return this.#carried(stream, { kind: 'udp' });
+  }
+
+  #disbelieve({ source }: TransportMatch): void {
+    const { counters, log } = this.#proxy;
+    counters.foreignSources++;
+    log.warn({ service: this.#upstream.service.name, source }, 'source= is none of the media-source of the service');
   }
 
   #openInterleaved(session: number, match: TransportMatch, media: Media, reply: RtspResponse): CarriedStream {
@@ -190,7 +198,7 @@ export class Setup {
     const { alternative } = match;
     const declared = {
       client: declaredClient(alternative, this.#client.remote.ip),
-      server: declaredServer(match, this.#upstream.service.ip),
+      server: declaredServer(match, this.#upstream.service),
     };
     const latching = LATCHING[this.#proxy.config.latching];
     const expects = { client: this.#clientSends(alternative), server: alternative.serverSends };

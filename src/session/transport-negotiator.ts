@@ -1,5 +1,5 @@
 import type { Endpoint } from '../engine/endpoint.js';
-import { parseIp } from '../engine/ip-bytes.js';
+import { formatIp, parseIp } from '../engine/ip-bytes.js';
 import { PenstockError } from '../errors.js';
 import {
   cloneSpec,
@@ -164,13 +164,24 @@ export function declaredClient(alternative: Alternative, clientIp: string): Decl
   return declared(clientIp, alternative.clientPorts);
 }
 
+/** A service's own address, and those that its configuration adds for media; canonical text. */
+export interface ServerAddresses {
+  readonly ip: string;
+  readonly mediaSources: readonly string[];
+}
+
 /**
- * Where the server's packets may come from, beside the service's own address: its `source=` if that can be an
- * address of a host. Risk: a server (or a fault in one) can point us at any unicast host, whose packets
- * would then be taken for the stream's; we trust the servers of the farm, and never a client, with this.
+ * Where the server's packets may come from, and ours go to: its own address, or the `source=` of its answer where
+ * the configuration knows that address as one of its media. Any other is not believed: a server, or whoever has
+ * taken one over, could point a publisher's stream at a third party.
  */
-export function declaredServer(match: TransportMatch, serviceIp: string): Declared {
-  return declared(match.source ?? serviceIp, match.serverPorts);
+export function declaredServer(match: TransportMatch, service: ServerAddresses): Declared {
+  return declared(isForeign(match, service) ? service.ip : (match.source ?? service.ip), match.serverPorts);
+}
+
+/** Whether the server named a source that is not believed. */
+export function isForeign({ source }: TransportMatch, { ip, mediaSources }: ServerAddresses): boolean {
+  return source !== undefined && source !== ip && !mediaSources.includes(source);
 }
 
 // ---- request
@@ -269,7 +280,7 @@ function hostAddress(text: string | undefined): string | undefined {
   if (ip === undefined || ip.bytes.every((byte) => byte === 0)) return undefined;
   const first = ip.bytes[0] ?? 0;
   const group = ip.family === 4 ? first >= 224 : first === 255;
-  return group ? undefined : bare;
+  return group ? undefined : formatIp(ip);
 }
 
 /** Gives a parameter of the answer the value that the client wrote; one that the client did not write goes. */

@@ -27,6 +27,7 @@ export interface ServiceAt {
   port: number;
   /** The name it is configured by, where that is not its address. */
   name?: string;
+  mediaSources?: readonly string[];
 }
 
 export interface HarnessOptions {
@@ -79,10 +80,10 @@ export class ProxyHarness {
     const { layout } = this.region;
     this.rows = new ServiceRows(this.region, now);
     const cells = new RegionServiceCells(this.region, 0);
-    this.services = services.map(({ host, port }, index) => {
+    this.services = services.map(({ host, port, mediaSources = [] }, index) => {
       this.rows.setState(index, 'up');
       this.rows.setWeight(index, 1);
-      return new Service({ index, name: `origin-${index}`, ip: host, port }, cells);
+      return new Service({ index, name: `origin-${index}`, ip: host, port, mediaSources }, cells);
     });
     const method = this.config.vservers[0]?.method ?? 'round-robin';
     this.vserver = new Vserver({ name: 'main', method, services: this.services }, { rng: () => 0, workers: 1 });
@@ -208,6 +209,7 @@ function baseConfig(services: readonly ServiceAt[]): Config {
     port,
     weight: 1,
     maxSessions: 0,
+    mediaSources: [],
     monitor: monitor as ServiceConfig['monitor'],
   }));
   return {

@@ -71,6 +71,7 @@ describe('defaults', () => {
             port: 554,
             weight: 1,
             maxSessions: 0,
+            mediaSources: [],
             monitor: {
               kind: 'tcp',
               intervalMs: 5000,
@@ -154,9 +155,10 @@ vservers:
   - name: cams
     listen: [":8554", "[::]:8554"]
     services:
-      - 10.0.0.1:8554?weight=3&max-sessions=10&name=left&monitor=describe&path=/a&timeout=1
+      - 10.0.0.1:8554?weight=3&max-sessions=10&media-source=10.0.0.3,[2001:DB8::3]&name=left&monitor=describe&path=/a&timeout=1
       - address: Cam-2.Example
         name: right
+        media-source: [10.0.0.4]
         monitor: { fall: 1 }
   - name: other
     listen: [":9554"]
@@ -178,9 +180,17 @@ vservers:
         port: 8554,
         weight: 3,
         maxSessions: 10,
+        mediaSources: ['10.0.0.3', '2001:db8::3'],
         monitor: { kind: 'describe', path: '/a', timeoutMs: 1000, intervalMs: 500 },
       },
-      { name: 'right', host: 'cam-2.example', port: 554, weight: 1, monitor: { kind: 'options', fall: 1, rise: 2 } },
+      {
+        name: 'right',
+        host: 'cam-2.example',
+        port: 554,
+        weight: 1,
+        mediaSources: ['10.0.0.4'],
+        monitor: { kind: 'options', fall: 1, rise: 2 },
+      },
     ]);
     expect(other?.method).toBe('source-hash');
     expect(other?.services).toMatchObject([

@@ -13,6 +13,7 @@ import {
 
 const CLIENT_IP = '10.77.1.2';
 const SERVICE_IP = '10.77.2.2';
+const SERVICE = { ip: SERVICE_IP, mediaSources: ['10.77.2.9', '2001:db8::9'] };
 const OURS = '10.77.1.1';
 /** Server-side pairs by place, and the client-side pair. */
 const PORTS: PortNumbers[] = [20000, 20002, 20004, 20006].map((rtp) => ({ rtp, rtcp: rtp + 1 }));
@@ -72,7 +73,7 @@ describe('what real peers say', () => {
   ])('$name', ({ asked, server, reply, client, ports }) => {
     expect(sent(asked)).toBe(server);
     expect(answered(asked, reply)).toBe(client);
-    const { rtp, rtcp } = declaredServer(match(asked, reply), SERVICE_IP);
+    const { rtp, rtcp } = declaredServer(match(asked, reply), SERVICE);
     expect([rtp, rtcp]).toEqual([
       { ip: SERVICE_IP, port: ports[0] },
       { ip: SERVICE_IP, port: ports[1] },
@@ -356,15 +357,17 @@ describe('an answer', () => {
     const reply = `RTP/AVP;unicast;client_port=20000-20001${text}`;
     const found = match(ASKED, reply);
     expect(found.serverPorts).toEqual(serverPorts);
-    expect(declaredServer(found, SERVICE_IP).rtp.port).toBe(rtp);
-    expect(declaredServer(found, SERVICE_IP).rtcp.port).toBe(rtcp);
+    expect(declaredServer(found, SERVICE).rtp.port).toBe(rtp);
+    expect(declaredServer(found, SERVICE).rtcp.port).toBe(rtcp);
     expect(answered(ASKED, reply)).toBe(`RTP/AVP;unicast;client_port=5000-5001;server_port=40000-40001;source=${OURS}`);
   });
 
   it.each([
     ['10.77.2.9', '10.77.2.9'],
     ['2001:db8::9', '2001:db8::9'],
-    ['[2001:db8::9]', '2001:db8::9'],
+    ['[2001:DB8:0::9]', '2001:db8::9'],
+    [SERVICE_IP, SERVICE_IP],
+    ['10.77.2.8', SERVICE_IP], // a host that the configuration does not know
     ['0.0.0.0', SERVICE_IP],
     ['::', SERVICE_IP],
     ['239.1.1.1', SERVICE_IP],
@@ -374,7 +377,7 @@ describe('an answer', () => {
     ['', SERVICE_IP],
   ])('with source=%s expects packets of %s', (source, ip) => {
     const reply = `RTP/AVP;unicast;source=${source};server_port=6970-6971`;
-    expect(declaredServer(match(ASKED, reply), SERVICE_IP)).toEqual({
+    expect(declaredServer(match(ASKED, reply), SERVICE)).toEqual({
       rtp: { ip, port: 6970 },
       rtcp: { ip, port: 6971 },
     });

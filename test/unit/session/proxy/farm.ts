@@ -24,6 +24,8 @@ export interface FarmOptions extends Partial<Pick<HarnessOptions, 'config' | 'so
   names?: string[];
   /** Connections move to an engine. */
   wires?: boolean;
+  /** Of every server. */
+  mediaSources?: string[];
 }
 
 /** Servers and a proxy between them and clients. At the end of the test everything ends, and nothing may stay open. */
@@ -31,13 +33,14 @@ export async function startFarm({
   servers: count = 1,
   names = [],
   wires = false,
+  mediaSources = [],
   ...options
 }: FarmOptions = {}): Promise<Farm> {
   const before = openSockets();
   const servers = await Promise.all(Array.from({ length: count }, () => ScriptedServer.listen()));
   const services = servers.map(({ host, port }, index) => {
     const name = names[index];
-    return name === undefined ? { host, port } : { host, port, name };
+    return { host, port, mediaSources, ...(name !== undefined && { name }) };
   });
   const region = freshRegion({ services: services.length, sessionsPerWorker: 16, streamsPerWorker: 32 });
   const wireEngine = wires ? new FakeWireEngine(region) : undefined;
