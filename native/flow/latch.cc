@@ -27,25 +27,37 @@ void Latch::Wait() {
   state_ = table::kLegWaiting;
   remote_ = rules_.declared;
   evidence_ = 0;
-  declared_heard_ = false;
+  declared_heard_ = moved_ = false;
+  ssrc_ = 0;
 }
 
 void Latch::Restore(const Endpoint& remote, bool moved) {
-  Follow(remote);
-  declared_heard_ = declared_heard_ || moved;
-}
-
-void Latch::Follow(const Endpoint& source) {
-  remote_ = source;
+  remote_ = remote;
   state_ = table::kLegLatched;
   evidence_ = 0;
-  declared_heard_ = declared_heard_ || IsDeclared(source);
+  moved_ = moved;
+  declared_heard_ = moved || IsDeclared(remote);
+}
+
+void Latch::Take(const Arrival& packet) {
+  remote_ = packet.source;
+  state_ = table::kLegLatched;
+  evidence_ = 0;
+  ssrc_ = 0;
+  Identify(packet);
+  declared_heard_ = declared_heard_ || IsDeclared(packet.source);
+}
+
+// RTCP that came to a port of RTP tells nothing of the source of the RTP.
+void Latch::Identify(const Arrival& packet) {
+  if (packet.ssrc != 0 && packet.kind == (rules_.rtcp ? Kind::kRtcp : Kind::kRtp)) ssrc_ = packet.ssrc;
 }
 
 Decision Latch::Judge(const Arrival& packet) {
   if (state_ == table::kLegWaiting) return JudgeWaiting(packet);
   if (!SameEndpoint(packet.source, remote_)) return JudgeCandidate(packet);
   if (packet.kind == Kind::kJunk && !packet.tolerated) return Refuse(Verdict::bad_header);
+  Identify(packet);
   if (evidence_ == 0) return Accept(Decision::kNone);
   evidence_ = 0;
   state_ = table::kLegLatched;
@@ -62,7 +74,7 @@ bool Latch::OldSourceHeard() {
 Decision Latch::JudgeWaiting(const Arrival& packet) {
   Verdict refusal = Verdict::not_latched_source;
   if (!MayLatch(packet, refusal)) return Refuse(refusal);
-  Follow(packet.source);
+  Take(packet);
   return Accept(Decision::kLatched);
 }
 
@@ -99,7 +111,7 @@ bool Latch::MayLatch(const Arrival& packet, Verdict& refusal) const {
 
 Decision Latch::JudgeCandidate(const Arrival& packet) {
   if (IsLateOwner(packet)) {
-    Follow(packet.source);
+    Take(packet);
     return Accept(Decision::kRelearned);
   }
   if (!SameAddress(packet.source, remote_)) return Refuse(Verdict::other_address);
@@ -109,14 +121,16 @@ Decision Latch::JudgeCandidate(const Arrival& packet) {
     state_ = table::kLegRelearning;
     return Refuse(Verdict::relearning, first ? Decision::kRelearning : Decision::kNone);
   }
-  Follow(packet.source);
+  Take(packet);
+  moved_ = true;
   return Accept(Decision::kRelearned);
 }
 
 // A player behind a NAT that changed its port may have nothing to send but punches.
 bool Latch::IsEvidence(const Arrival& packet) const {
-  if (rules_.rtcp) return packet.kind == Kind::kRtcp;
-  return packet.kind == Kind::kRtp || !rules_.expects_media;
+  if (!rules_.rtcp && !rules_.expects_media) return !packet.at_home;
+  const bool same_source = ssrc_ == 0 || packet.ssrc == ssrc_;
+  return same_source && packet.kind == (rules_.rtcp ? Kind::kRtcp : Kind::kRtp);
 }
 
 // True when the candidate has shown enough. Packets of the latched source in between set the

@@ -1,6 +1,7 @@
 // Whom a listening service accepts: waiting → latched → (relearning) → latched …
 // The very endpoint that RTSP declared takes its place at once if another was faster; but once
-// it has been heard, it is a port like others: what it sends after a move is late.
+// it has been heard, it is a port like others: what it sends after a move is late. Another port
+// is followed where it shows to be the same source: by its SSRC, as soon as one is known.
 // Pure: packet in, decision out; no sockets, no clock.
 #pragma once
 
@@ -27,8 +28,10 @@ struct Arrival {
   table::Endpoint source;
   rtp::Kind kind;
   bool tolerated;  // junk that may be a punch on this leg
-  uint32_t ssrc;   // of RTP
+  uint32_t ssrc;   // of RTP, or of the sender of RTCP; 0 = says nothing
   uint16_t sequence;
+  // The peer is known on its other port of the pair and has not moved there: punches are no evidence that it did here.
+  bool at_home;
 };
 
 struct Decision {
@@ -52,6 +55,8 @@ class Latch {
   // The latched source was heard by other ways than Judge. True where that ended a relearning.
   bool OldSourceHeard();
 
+  // The peer has said who it is, and still is where it was first heard.
+  bool AtHome() const { return state_ != table::kLegWaiting && ssrc_ != 0 && !moved_; }
   // Whether packets of that address are a peer's, from whatever port.
   bool IsPeer(const table::Endpoint& source) const;
 
@@ -63,7 +68,8 @@ class Latch {
   Decision JudgeCandidate(const Arrival& packet);
   bool IsDeclared(const table::Endpoint& source) const;
   bool IsLateOwner(const Arrival& packet) const;
-  void Follow(const table::Endpoint& source);
+  void Take(const Arrival& packet);
+  void Identify(const Arrival& packet);
   bool MayLatch(const Arrival& packet, counters::Verdict& refusal) const;
   bool CountCandidate(const Arrival& packet);
   bool IsEvidence(const Arrival& packet) const;
@@ -73,6 +79,8 @@ class Latch {
   table::Endpoint remote_{};
   table::LegState state_ = table::kLegUnused;
   bool declared_heard_ = false;
+  bool moved_ = false;
+  uint32_t ssrc_ = 0;  // of the latched source
 
   // The port that may become the source.
   table::Endpoint candidate_{};

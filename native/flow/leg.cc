@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include "flow/endpoint.h"
+#include "flow/stream.h"
 #include "memory/cell.h"
 #include "rtp/rtcp_view.h"
 #include "rtp/rtp_view.h"
@@ -77,10 +78,12 @@ void Leg::Restore() {
 
 Decision::Change Leg::Judge(Packet& packet) {
   packet.kind = KindOf(packet.bytes);
-  Arrival arrival{*packet.source, packet.kind, Tolerates(packet), 0, 0};
+  Arrival arrival{*packet.source, packet.kind, Tolerates(packet), 0, 0, PeerAtHome()};
   if (packet.kind == Kind::kRtp) {
     arrival.sequence = rtp::Load16(&packet.bytes[2]);
     arrival.ssrc = rtp::Load32(&packet.bytes[8]);
+  } else if (packet.kind == Kind::kRtcp) {
+    arrival.ssrc = rtp::Load32(&packet.bytes[4]);
   }
   HearKernel(packet);
   const Decision decision = latch_.Judge(arrival);
@@ -115,6 +118,9 @@ void Leg::HearKernel(const Packet& packet) {
 bool Leg::Tolerates(const Packet& packet) const {
   return rtcp() ? packet.bytes.size() <= kLargestPunch : !expects_media_;
 }
+
+// What tells of an RTP port where no RTP is due is the RTCP of the same peer.
+bool Leg::PeerAtHome() const { return !rtcp() && !expects_media_ && stream_->legs[index_ | 1].latch_.AtHome(); }
 
 Verdict Leg::JudgeContent(const Packet& packet, const Arrival& arrival) {
   if (packet.kind == Kind::kPunch || packet.kind == Kind::kJunk) return Verdict::punch;

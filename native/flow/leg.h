@@ -78,6 +78,7 @@ class Leg {
  private:
   rtp::Kind KindOf(std::span<uint8_t> bytes) const;
   bool Tolerates(const Packet& packet) const;
+  bool PeerAtHome() const;
   void HearKernel(const Packet& packet);
   counters::Verdict JudgeContent(const Packet& packet, const Arrival& arrival);
   void MeasureRtp(const Packet& packet, int64_t now_us);

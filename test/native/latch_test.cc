@@ -24,7 +24,7 @@ const table::Endpoint kThirdPort = V4(2, 7000);
 const table::Endpoint kStranger = V4(9, 5000);
 
 Arrival From(const table::Endpoint& source, Kind kind = Kind::kRtp, uint16_t sequence = 1, uint32_t ssrc = 1) {
-  return {source, kind, kind == Kind::kJunk, ssrc, sequence};
+  return {source, kind, kind == Kind::kJunk, ssrc, sequence, false};
 }
 
 Latch Make(table::Latching mode, bool expects_media = true, bool rtcp = false, const table::Endpoint& declared = kDeclared) {
@@ -46,7 +46,7 @@ TEST(latch_first_source_in_every_mode) {
   const table::Endpoint any_port = V4(2, 0);
   const table::Endpoint nobody{};
   const Verdict yes = Verdict::forwarded;
-  const Arrival intolerable{kDeclared, Kind::kJunk, false, 0, 0};
+  const Arrival intolerable{kDeclared, Kind::kJunk, false, 0, 0, false};
   const std::vector<Case> cases = {
       {"off, exact", table::kLatchOff, kDeclared, From(kDeclared), yes},
       {"off, other port", table::kLatchOff, kDeclared, From(kOtherPort), Verdict::other_port},
@@ -105,7 +105,7 @@ TEST(latch_after_latching_takes_only_the_exact_source) {
     latch.Judge(From(kDeclared));
     CHECK_EQ(VerdictOf(latch.Judge(From(kDeclared))), Verdict::forwarded);
     CHECK_EQ(VerdictOf(latch.Judge(From(kStranger))), Verdict::other_address);
-    CHECK_EQ(VerdictOf(latch.Judge({kDeclared, Kind::kJunk, false, 0, 0})), Verdict::bad_header);
+    CHECK_EQ(VerdictOf(latch.Judge({kDeclared, Kind::kJunk, false, 0, 0, false})), Verdict::bad_header);
     const Verdict other = mode == table::kLatchOff ? Verdict::other_port : Verdict::relearning;
     CHECK_EQ(VerdictOf(latch.Judge(From(kOtherPort))), other);
   }
@@ -247,7 +247,7 @@ TEST(latch_declared_endpoint_takes_its_place_from_whoever_was_faster) {
 TEST(latch_declared_endpoint_takes_its_place_only_with_what_may_latch) {
   Latch latch = Make(table::kLatchSameIp);
   latch.Judge(From(kOtherPort));
-  CHECK(!latch.Judge({kDeclared, Kind::kJunk, false, 0, 0}).accepted);
+  CHECK(!latch.Judge({kDeclared, Kind::kJunk, false, 0, 0, false}).accepted);
   CHECK(flow::SameEndpoint(latch.remote(), kOtherPort));
 }
 
@@ -298,4 +298,59 @@ TEST(latch_candidate_begins_anew_when_the_old_source_is_heard_elsewhere) {
   }
   for (uint16_t i = 1; i < flow::kRelearnPackets; ++i) latch.Judge(From(kOtherPort, Kind::kRtp, 50 + i));
   CHECK_EQ(latch.Judge(From(kOtherPort, Kind::kRtp, 50 + flow::kRelearnPackets)).change, Decision::kRelearned);
+}
+
+TEST(latch_follows_nobody_but_the_source_that_it_knows) {
+  struct Case {
+    bool expects_media;
+    bool rtcp;
+    Kind kind;
+  };
+  for (const Case& c : {Case{true, false, Kind::kRtp}, Case{false, true, Kind::kRtcp}}) {
+    for (const auto mode : {table::kLatchSameIp, table::kLatchAny}) {
+      Latch latch = Make(mode, c.expects_media, c.rtcp);
+      latch.Judge(From(kDeclared, Kind::kPunch, 0, 0));
+      latch.Judge(From(kDeclared, c.kind, 1, 7));
+      for (uint16_t i = 0; i < 20; ++i) CHECK_EQ(VerdictOf(latch.Judge(From(kOtherPort, c.kind, i, 8))), Verdict::other_port);
+      CHECK_EQ(latch.state(), table::kLegLatched);
+      for (uint16_t i = 0; i < flow::kRelearnPackets; ++i) latch.Judge(From(kOtherPort, c.kind, i, 7));
+      CHECK(flow::SameEndpoint(latch.remote(), kOtherPort));
+      latch.Judge(From(kOtherPort, c.kind, 10, 9));  // it may call itself anew
+      for (uint16_t i = 0; i < 20; ++i) CHECK(!latch.Judge(From(kDeclared, c.kind, i, 7)).accepted);
+      CHECK(flow::SameEndpoint(latch.remote(), kOtherPort));
+    }
+  }
+}
+
+TEST(latch_follows_whom_it_does_not_know_by_a_source) {
+  Latch latch = Make(table::kLatchSameIp);
+  latch.Judge(From(kDeclared, Kind::kPunch, 0, 0));
+  latch.Judge(From(kDeclared, Kind::kRtcp, 0, 3));  // RTCP on the port of RTP
+  for (uint16_t i = 0; i < flow::kRelearnPackets; ++i) latch.Judge(From(kOtherPort, Kind::kRtp, i, 8));
+  CHECK(flow::SameEndpoint(latch.remote(), kOtherPort));
+}
+
+TEST(latch_takes_no_punch_for_a_move_of_a_peer_that_is_at_home) {
+  Latch rtcp = Make(table::kLatchSameIp, false, true);
+  Latch rtp = Make(table::kLatchSameIp, false);
+  rtp.Judge(From(kDeclared, Kind::kPunch));
+  const auto punches = [&] {
+    Verdict last = Verdict::forwarded;
+    for (uint32_t i = 0; i < flow::kRelearnPackets; ++i) {
+      Arrival packet = From(kOtherPort, Kind::kPunch);
+      packet.at_home = rtcp.AtHome();
+      last = VerdictOf(rtp.Judge(packet));
+    }
+    return last;
+  };
+  CHECK(!rtcp.AtHome());
+  rtcp.Judge(From(kDeclared, Kind::kPunch, 0, 0));
+  CHECK(!rtcp.AtHome());  // it has not said who it is
+  rtcp.Judge(From(kDeclared, Kind::kRtcp, 0, 5));
+  CHECK(rtcp.AtHome());
+  CHECK_EQ(punches(), Verdict::other_port);
+  for (uint32_t i = 0; i < flow::kRelearnReports; ++i) rtcp.Judge(From(kThirdPort, Kind::kRtcp, 0, 5));
+  CHECK(!rtcp.AtHome());  // its reports come from elsewhere now: so may its media
+  CHECK_EQ(punches(), Verdict::forwarded);
+  CHECK(flow::SameEndpoint(rtp.remote(), kOtherPort));
 }

@@ -59,9 +59,9 @@ export class MediaClient {
     await this.rtsp.ok('TEARDOWN', this.#url, { Session: this.#session });
   }
 
-  /** What ffmpeg sends before PLAY: RTP without payload, and a report. */
-  punch(): void {
-    this.#punchFrom(this.#pair);
+  /** RTP without payload, and a report; `ssrc` 0 is what ffmpeg sends before PLAY. */
+  punch(ssrc = 1): void {
+    this.#punchFrom(this.#pair, ssrc);
   }
 
   /** Goes on with other ports, as behind a NAT that forgot the old ones. */
@@ -76,12 +76,12 @@ export class MediaClient {
 
   /** A punch from the ports that it left: one that was long on its way. */
   punchLate(): void {
-    if (this.#left) this.#punchFrom(this.#left);
+    if (this.#left) this.#punchFrom(this.#left, 1);
   }
 
-  #punchFrom({ rtp, rtcp }: UdpPair): void {
+  #punchFrom({ rtp, rtcp }: UdpPair, ssrc: number): void {
     rtp.send(rtpPacket(0, 0, 0), this.#server.rtp, this.#edge);
-    rtcp.send(receiverReport(1), this.#server.rtcp, this.#edge);
+    rtcp.send(receiverReport(ssrc), this.#server.rtcp, this.#edge);
   }
 
   /** Resolves when so many more packets of RTP have come. */
