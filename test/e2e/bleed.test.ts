@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { MediaClient } from '../support/media-client.js';
-import { SilentServer, type ServedStream } from '../support/silent-server.js';
 import { type Namespace, NET, TestNetwork } from '../support/netns.js';
 import { Penstock } from '../support/penstock.js';
 import { eventually } from '../support/program.js';
+import { type ServedStream, SilentServer } from '../support/silent-server.js';
 import { ofStranger, Sprayer } from '../support/sprayer.js';
 import { bindPair } from '../support/udp.js';
 
