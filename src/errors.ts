@@ -37,6 +37,7 @@ export const ERRORS = {
   PENSTOCK_ERR_KEY_FILE: { exit: 3, about: 'the session key file cannot be used' },
   PENSTOCK_ERR_ADDON: { exit: 4, about: 'the native addon cannot be loaded or has another layout' },
   PENSTOCK_ERR_ADMIN: { exit: 5, about: 'the appliance does not answer on its admin address' },
+  PENSTOCK_ERR_UPGRADE: { exit: 6, about: 'a running appliance could not hand over to a new version' },
   PENSTOCK_ERR_ADMIN_REFUSED: { exit: 6, about: 'the appliance refused what a command asked of it' },
 } as const satisfies Record<string, { rtsp?: number; exit?: number; about: string }>;
 

@@ -5,6 +5,7 @@
  *   GET  /show/WHAT                    a list, WHAT being one of SHOWN
  *   POST /service/NAME/drain           existing sessions go on, no new ones (enable, disable alike)
  *   POST /service/NAME/weight          body {"weight": N}
+ *   POST /upgrade                      the program is started anew and takes over; the answer tells how
  *
  * Faults answer {"code", "message"}.
  */
@@ -64,6 +65,7 @@ export function createApi(source: AdminSource): FastifyInstance {
   api.get('/ready', (_request, reply) => reply.code(source.ready() ? 200 : 503).send({ ready: source.ready() }));
   addShow(api, source);
   addServiceActions(api, source);
+  api.post('/upgrade', () => source.upgrade());
   api.setNotFoundHandler((request, reply) => refuse(reply, 404, `no such resource: ${request.method} ${request.url}`));
   api.setErrorHandler((error: FastifyError, _request, reply) => refuse(reply, error.statusCode ?? 500, error.message));
   return api;

@@ -68,6 +68,15 @@ export interface StatReport {
   threads?: number[];
 }
 
+export interface UpgradeReport {
+  /** The new primary. */
+  pid: number;
+  /** Whether it takes over what lives, or takes new connections only while the old one drains. */
+  mode: 'adopt' | 'drain';
+  /** Why it does not adopt. */
+  reason?: string;
+}
+
 export type ServiceAction = 'drain' | 'enable' | 'disable';
 
 /** Lists may be given at once or later; nothing here may block the event loop. */
@@ -83,6 +92,8 @@ export interface AdminSource {
   /** Returns the service as it is then, or undefined if there is none of this name. */
   changeService(name: string, action: ServiceAction): ServiceReport | undefined;
   setWeight(name: string, weight: number): ServiceReport | undefined;
+  /** Starts the program anew and gives way to it. Rejects with PENSTOCK_ERR_UPGRADE. */
+  upgrade(): Promise<UpgradeReport>;
 }
 
 /** What `show` takes, and the row type of each. */

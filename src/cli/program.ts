@@ -8,6 +8,7 @@ import { addOrigin } from './commands/origin.js';
 import { addServe } from './commands/serve.js';
 import { addServiceCommands } from './commands/service.js';
 import { addShow } from './commands/show.js';
+import { addUpgrade } from './commands/upgrade.js';
 import type { Context } from './context.js';
 
 /** Something unforeseen; every foreseen error has a status of its own in the table of errors. */
@@ -39,6 +40,7 @@ export function createProgram(context: Context): Command {
   addDoctor(program, context);
   addShow(program, context);
   addServiceCommands(program, context);
+  addUpgrade(program, context);
   return program;
 }
 

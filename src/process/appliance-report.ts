@@ -6,6 +6,7 @@ import type {
   ServiceReport,
   SessionReport,
   StatReport,
+  UpgradeReport,
   VserverReport,
 } from '../admin/source.js';
 import type { Config, ServiceConfig } from '../config/types.js';
@@ -32,6 +33,7 @@ export interface ApplianceReportOptions {
   workers: WorkerProcesses;
   binding: NativeBinding;
   ready(): boolean;
+  upgrade(): Promise<UpgradeReport>;
 }
 
 /** The appliance as the admin API shows and changes it; everything is read from the region. */
@@ -140,6 +142,10 @@ export class ApplianceReport implements AdminSource {
     if (index < 0) return undefined;
     this.#options.rows.setWeight(index, weight);
     return this.#service(index);
+  }
+
+  upgrade(): Promise<UpgradeReport> {
+    return this.#options.upgrade();
   }
 
   async close(): Promise<void> {

@@ -14,6 +14,8 @@ export type ToWorker =
   | { type: 'recent'; news: RecentNews }
   /** Stop accepting connections; report when no session is left. */
   | { type: 'drain' }
+  /** Answer what is in hand, leave sessions and connections to a successor, and exit. */
+  | { type: 'hand-over' }
   /** End what is left (TEARDOWN towards the servers) and exit. */
   | { type: 'finish' };
 

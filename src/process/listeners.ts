@@ -4,25 +4,66 @@ import { PenstockError } from '../errors.js';
 
 export interface OpenListener extends ListenAddress {
   vserver: number;
-  /** One listening socket per worker index. */
+  /** As configured: port 0 is the kernel's choice. */
+  asked: ListenAddress;
+  /** Socket i is served by worker i mod workers; each worker has at least one. */
   fds: number[];
+}
+
+/** The sockets of one worker. */
+export function listenersOf(
+  listeners: readonly OpenListener[],
+  worker: number,
+  workers: number,
+): { fd: number; vserver: number }[] {
+  return listeners.flatMap(({ fds, vserver }) =>
+    fds.filter((_, index) => index % workers === worker).map((fd) => ({ fd, vserver })),
+  );
 }
 
 /**
  * Opens every listen address once per worker (SO_REUSEPORT). The primary keeps the sockets, so
- * connections that arrive while a worker is dead wait for its successor.
+ * connections that arrive while a worker is dead wait for its successor. `open`: sockets that
+ * a predecessor left, used where they fit; those that are left over are closed.
  */
-export function openListeners(binding: NativeBinding, config: Config): OpenListener[] {
-  return config.vservers.flatMap((vserver, index) =>
-    vserver.listen.map((listen) => openListener(binding, listen, index, config.workers)),
+export function openListeners(
+  binding: NativeBinding,
+  config: Config,
+  open: readonly OpenListener[] = [],
+): OpenListener[] {
+  const left = new Set(open);
+  const take = (listen: ListenAddress) => {
+    const found = [...left].find(({ asked }) => isSame(asked, listen));
+    if (found) left.delete(found);
+    return found;
+  };
+  const listeners = config.vservers.flatMap((vserver, index) =>
+    vserver.listen.map((listen) => {
+      const found = take(listen);
+      return found
+        ? { ...found, vserver: index, fds: enough(binding, found, config.workers) }
+        : openListener(binding, listen, index, config.workers);
+    }),
   );
+  for (const { fds } of left) for (const fd of fds) binding.closeFd(fd);
+  return listeners;
+}
+
+/** At least one socket for each worker. None is closed: connections may wait in it. */
+function enough(binding: NativeBinding, { address, port, fds }: OpenListener, workers: number): number[] {
+  const missing = Math.max(0, workers - fds.length);
+  return [...fds, ...Array.from({ length: missing }, () => binding.listenTcp(address, port, { reusePort: true }).fd)];
+}
+
+function isSame(a: ListenAddress, b: ListenAddress): boolean {
+  return a.address === b.address && a.port === b.port;
 }
 
 function openListener(binding: NativeBinding, listen: ListenAddress, vserver: number, workers: number): OpenListener {
   try {
     const port = claimPort(binding, listen);
     const fds = Array.from({ length: workers }, () => binding.listenTcp(listen.address, port, { reusePort: true }).fd);
-    return { address: listen.address, port, vserver, fds };
+    return { address: listen.address, port, asked: { ...listen }, vserver, fds };
   } catch (error) {
     const reason = (error as NodeJS.ErrnoException).code ?? (error as Error).message;
     throw new PenstockError('PENSTOCK_ERR_BIND', `cannot listen on ${formatAddress(listen)}: ${reason}`, {

@@ -6,26 +6,25 @@ import { loadBinding, type NativeBinding } from '../engine/binding.js';
 import { readCounterValues } from '../engine/counters.js';
 import { ProcessSlot } from '../engine/process-slots.js';
 import { ServiceRows } from '../engine/service-cells.js';
-import { PRIMARY_SLOT, SharedRegion } from '../engine/shared-region.js';
+import { PRIMARY_SLOT } from '../engine/shared-region.js';
 import { PenstockError } from '../errors.js';
 import { createLogger, type Logger } from '../log/logger.js';
 import { loadSessionKeys } from '../session/session-keys.js';
 import { ApplianceReport } from './appliance-report.js';
 import { CounterAlarms } from './counter-alarms.js';
 import { startEngine } from './engine-process.js';
+import { createEstate, type Estate, servicesOf, sizesOf } from './estate.js';
 import type { ToPrimary } from './ipc.js';
-import { formatAddress, type OpenListener, openListeners } from './listeners.js';
+import { formatAddress } from './listeners.js';
 import { Offload } from './offload.js';
 import { ServiceHealth } from './service-health.js';
+import { namesOf, Successor } from './successor.js';
 import { Supervisor } from './supervisor.js';
+import { Upgrade } from './upgrade.js';
+import type { UpgradeMode } from './upgrade-messages.js';
 import { Watchdog } from './watchdog.js';
 import { WorkerProcesses } from './worker-processes.js';
 
-const RING_SLOTS = 4096;
-/** Of a worker. A connection that finds none free stays with its worker. */
-const MAX_WIRES = 16_384;
-const WIRE_RING_BYTES = 256 * 1024;
-const OVERFLOW_CELL = { 'drop-frames': 'dropFrames', close: 'close' } as const;
 const HEARTBEAT_MS = 250;
 const DRAIN_POLL_MS = 200;
 /** How long workers may take to tell servers of the sessions that are left. */
@@ -33,8 +32,12 @@ const FINISH_GRACE_MS = 3_000;
 /** A terminal and a process manager may both pass on one and the same signal: a second one counts after this. */
 const SECOND_SIGNAL_MS = 300;
 const ENGINE_FINISH_MS = 1_000;
+/** How long workers may answer what is in hand before a new version takes over. */
+const HAND_OVER_GRACE_MS = 2_000;
 
 export interface PrimaryHooks {
+  /** Whether the same command line may start a new version beside this one. Default true. */
+  replaceable?: boolean;
   onReady?(listeners: { address: string; port: number }[]): void;
 }
 
@@ -56,11 +59,9 @@ class Primary {
   readonly #hooks: PrimaryHooks;
   readonly #log: Logger;
   readonly #binding: NativeBinding;
-  readonly #region: SharedRegion;
-  readonly #regionFd: number;
-  readonly #wakeFds: number[];
-  readonly #inboxFds: number[];
-  readonly #listeners: OpenListener[];
+  readonly #estate: Estate;
+  readonly #successor: Successor | undefined;
+  readonly #upgrade: Upgrade;
   readonly #workers: WorkerProcesses;
   readonly #engine: Supervisor;
   readonly #offload: Offload;
@@ -87,27 +88,14 @@ class Primary {
     loadSessionKeys(config.sessionKeyFile, config.stateDir);
     this.#binding = loadBinding();
     this.#binding.raiseFileLimit();
-    const services = config.vservers.flatMap((vserver) => vserver.services);
-    this.#regionFd = this.#binding.createRegion({
-      workers: config.workers,
-      engineThreads: config.engineThreads,
-      services: services.length,
-      sessionsPerWorker: config.maxSessions,
-      streamsPerWorker: config.maxStreams,
-      ringSlots: RING_SLOTS,
-      quarantineMs: config.quarantineMs,
-      // A client's connection and that of its server.
-      wiresPerWorker: Math.min(2 * config.maxSessions, MAX_WIRES),
-      wireRingBytes: WIRE_RING_BYTES,
-      interleavedBacklog: config.interleavedBacklog,
-      interleavedOverflow: this.#binding.layout.overflow[OVERFLOW_CELL[config.interleavedOverflow]],
-    });
-    this.#region = new SharedRegion(this.#binding.mapRegion(this.#regionFd), this.#binding.layout);
-    const rows = new ServiceRows(this.#region);
-    for (const [index, service] of services.entries()) initialiseService(rows, index, service);
-    this.#wakeFds = Array.from({ length: config.engineThreads }, () => this.#binding.eventFd());
-    this.#inboxFds = Array.from({ length: config.workers }, () => this.#binding.eventFd());
-    this.#listeners = openListeners(this.#binding, config);
+    const bequest = Successor.findBequest();
+    this.#successor = bequest && new Successor(this.#binding, config, bequest);
+    this.#estate = this.#successor?.estate ?? createEstate(this.#binding, config);
+    const services = servicesOf(config);
+    const rows = new ServiceRows(this.#estate.region);
+    if (this.#successor?.mode !== 'adopt') {
+      for (const [index, service] of services.entries()) initialiseService(rows, index, service);
+    }
     this.#health = new ServiceHealth(services, rows, this.#log);
     this.#workers = this.#createWorkers();
     this.#offload = new Offload(this.#binding, config.packetPath, this.#log);
@@ -116,46 +104,104 @@ class Primary {
       onDeath: (description, pauseMs) => this.#log.error({ pauseMs }, `engine: ${description}; starting another`),
     });
     this.#watchdog = new Watchdog({
-      region: this.#region,
+      region: this.#estate.region,
       binding: this.#binding,
       onStall: (who, pid, stalledMs) => this.#killStalled(who, pid, stalledMs),
     });
-    this.#alarms = new CounterAlarms(() => readCounterValues(this.#region), this.#log);
+    this.#alarms = new CounterAlarms(() => readCounterValues(this.#estate.region), this.#log);
     this.#report = new ApplianceReport({
       config,
-      region: this.#region,
+      region: this.#estate.region,
       rows,
       health: this.#health,
-      listeners: this.#listeners,
+      listeners: this.#estate.listeners,
       workers: this.#workers,
       binding: this.#binding,
       ready: () => this.#ready.announced && this.#drainingSince === undefined,
+      upgrade: () => this.#upgrade.begin(),
+    });
+    this.#upgrade = new Upgrade({
+      binding: this.#binding,
+      estate: this.#estate,
+      services: namesOf(config),
+      sizes: sizesOf(config),
+      log: this.#log,
+      allowed: hooks.replaceable ?? true,
+      release: (mode) => this.#release(mode),
+      resume: (mode) => this.#resume(mode),
+      leave: (mode) => this.#leave(mode),
     });
   }
 
   async start(): Promise<void> {
-    const slot = new ProcessSlot(this.#region, PRIMARY_SLOT);
-    this.#timers.push(setInterval(() => slot.beat(), HEARTBEAT_MS));
-    const { stateDir, admin } = this.#config;
-    this.#admin = await startAdminServer(this.#report, { stateDir, ...(admin ? { tcp: admin } : {}) });
+    const inherited = await this.#successor?.claim();
     this.#binding.vaultStart();
+    if (inherited !== undefined) await this.#successor?.inherit(inherited);
     this.#engine.start();
     this.#workers.start();
+    await this.#govern();
+    this.#listenToSignals();
+  }
+
+  /** What the primary does itself while its children work. */
+  async #govern(): Promise<void> {
+    const slot = new ProcessSlot(this.#estate.region, PRIMARY_SLOT);
+    this.#timers.push(setInterval(() => slot.beat(), HEARTBEAT_MS));
     this.#health.start();
     this.#watchdog.start();
     this.#alarms.start();
     slot.setState('ready');
-    this.#listenToSignals();
+    await this.#openAdmin();
+  }
+
+  async #openAdmin(): Promise<void> {
+    const { stateDir, admin } = this.#config;
+    this.#admin = await startAdminServer(this.#report, { stateDir, ...(admin ? { tcp: admin } : {}) });
+  }
+
+  async #rest(): Promise<void> {
+    for (const timer of this.#timers.splice(0)) clearInterval(timer);
+    this.#watchdog.stop();
+    this.#alarms.stop();
+    await this.#health.stop();
+  }
+
+  // ---- giving way to a new version
+
+  /** Draining, ours stay with us; else nobody of ours touches region and sockets when this resolves. */
+  async #release(mode: UpgradeMode): Promise<void> {
+    await this.#admin?.close();
+    if (mode === 'drain') {
+      this.#workers.drain();
+      return;
+    }
+    await this.#rest();
+    await this.#workers.handOver(HAND_OVER_GRACE_MS);
+    await this.#stopEngine();
+  }
+
+  async #resume(mode: UpgradeMode): Promise<void> {
+    if (mode === 'drain') {
+      // Their listening sockets are closed. Successors have them again.
+      this.#workers.kill();
+      await this.#openAdmin();
+      return;
+    }
+    this.#engine.start();
+    this.#workers.start();
+    await this.#govern();
+  }
+
+  #leave(mode: UpgradeMode): void {
+    if (mode === 'drain') this.#drain('upgrade');
+    else this.#end();
   }
 
   /** Ends everything that is left, in the order in which it depends on each other. */
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
-    for (const timer of this.#timers) clearInterval(timer);
-    this.#watchdog.stop();
-    this.#alarms.stop();
-    await this.#health.stop();
+    await this.#rest();
     await this.#workers.stop(FINISH_GRACE_MS);
     await this.#stopEngine();
     this.#offload.stop();
@@ -169,10 +215,10 @@ class Primary {
     return new WorkerProcesses({
       binding: this.#binding,
       config: this.#config,
-      regionFd: this.#regionFd,
-      wakeFds: this.#wakeFds,
-      inboxFds: this.#inboxFds,
-      listeners: this.#listeners,
+      regionFd: this.#estate.regionFd,
+      wakeFds: this.#estate.wakeFds,
+      inboxFds: this.#estate.inboxFds,
+      listeners: this.#estate.listeners,
       onReady: (worker) => {
         this.#ready.workers.add(worker);
         this.#announce();
@@ -186,12 +232,13 @@ class Primary {
   }
 
   #startEngine(): ChildProcess {
+    const { regionFd, wakeFds, inboxFds } = this.#estate;
     return startEngine({
       binding: this.#binding,
       config: this.#config,
-      regionFd: this.#regionFd,
-      wakeFds: this.#wakeFds,
-      inboxFds: this.#inboxFds,
+      regionFd,
+      wakeFds,
+      inboxFds,
       offload: this.#offload.given,
     });
   }
@@ -206,9 +253,10 @@ class Primary {
     const { engine, workers, announced } = this.#ready;
     if (announced || !engine || workers.size < this.#config.workers) return;
     this.#ready.announced = true;
-    const listen = this.#listeners.map((listener) => `rtsp://${formatAddress(listener)}`);
+    const listen = this.#estate.listeners.map((listener) => `rtsp://${formatAddress(listener)}`);
     this.#log.info({ listen, workers: workers.size, stateDir: this.#config.stateDir }, 'ready');
-    this.#hooks.onReady?.(this.#listeners.map(({ address, port }) => ({ address, port })));
+    this.#successor?.ready();
+    this.#hooks.onReady?.(this.#estate.listeners.map(({ address, port }) => ({ address, port })));
   }
 
   #killStalled(who: 'engine' | number, pid: number, stalledMs: number): void {
@@ -221,6 +269,9 @@ class Primary {
 
   #listenToSignals(): void {
     process.on('SIGHUP', () => this.#log.warn('SIGHUP: a changed configuration needs a restart'));
+    process.on('SIGUSR2', () => {
+      this.#upgrade.begin().catch((error: Error) => this.#log.error({ err: error }, error.message));
+    });
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.#onEndSignal(signal));
   }
 
@@ -233,10 +284,14 @@ class Primary {
       this.#end();
       return;
     }
+    this.#drain(signal);
+  }
+
+  #drain(why: string): void {
     this.#drainingSince = performance.now();
     const sessions = this.#report.sessionCount();
     const drainTimeoutMs = this.#config.drainTimeoutMs;
-    this.#log.info({ sessions, drainTimeoutMs }, `${signal}: no new connections; waiting for sessions to end`);
+    this.#log.info({ sessions, drainTimeoutMs }, `${why}: no new connections; waiting for sessions to end`);
     this.#workers.drain();
     const deadline = performance.now() + drainTimeoutMs;
     this.#timers.push(

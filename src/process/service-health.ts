@@ -23,7 +23,7 @@ export class ServiceHealth {
   constructor(services: readonly ServiceConfig[], rows: ServiceRows, log: Logger) {
     this.#rows = rows;
     this.#log = log;
-    this.#watched = services.map((spec) => ({ spec, verdict: 'unknown', order: 'enabled', reason: '' }));
+    this.#watched = services.map((spec, row) => ({ spec, verdict: 'unknown', ...orderIn(rows, row) }));
     this.#monitors = new Monitors({
       services: services.map((spec, index) => ({ ...spec, index })),
       onChange: ({ index }, verdict, reason) => this.#onVerdict(index, verdict, reason),
@@ -46,7 +46,7 @@ export class ServiceHealth {
     const watched = this.#watched[service];
     if (!watched) return;
     watched.order = order;
-    watched.reason = order === 'enabled' ? '' : `${order} by the operator`;
+    watched.reason = reasonOf(order);
     this.#publish(service, watched);
   }
 
@@ -76,4 +76,15 @@ export class ServiceHealth {
     if (state === 'down') this.#log.warn(details, `service ${spec.name} is down: ${reason}`);
     else this.#log.info(details, `service ${spec.name} is ${state}`);
   }
+}
+
+/** What the operator ordered stands in the row, also when another primary was told. */
+function orderIn(rows: ServiceRows, row: number): { order: Order; reason: string } {
+  const { state } = rows.read(row);
+  if (state !== 'draining' && state !== 'disabled') return { order: 'enabled', reason: '' };
+  return { order: state, reason: reasonOf(state) };
+}
+
+function reasonOf(order: Order): string {
+  return order === 'enabled' ? '' : `${order} by the operator`;
 }

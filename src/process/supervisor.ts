@@ -32,7 +32,9 @@ export class Supervisor {
     return this.#child;
   }
 
+  /** Also after `stop`. */
   start(): void {
+    this.#stopping = false;
     const startedAt = performance.now();
     const child = this.spawn();
     this.#child = child;

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { Config } from '../config/types.js';
 import type { NativeBinding } from '../engine/binding.js';
 import { FIRST_INHERITED_FD, type ToPrimary, type ToWorker, type WorkerInheritance, type WorkerStats } from './ipc.js';
-import type { OpenListener } from './listeners.js';
+import { listenersOf, type OpenListener } from './listeners.js';
 import { Supervisor } from './supervisor.js';
 
 // Each worker has listening sockets of its own: no connection passes through the primary.
@@ -49,8 +49,17 @@ export class WorkerProcesses {
 
   /** Workers end their sessions and exit; after `graceMs` they are killed. */
   async stop(graceMs: number): Promise<void> {
+    await this.#end({ type: 'finish' }, graceMs);
+  }
+
+  /** Workers leave their sessions to successors and exit; after `graceMs` they are killed. */
+  async handOver(graceMs: number): Promise<void> {
+    await this.#end({ type: 'hand-over' }, graceMs);
+  }
+
+  async #end(order: ToWorker, graceMs: number): Promise<void> {
     const ended = this.#supervisors.map((supervisor) => supervisor.stop());
-    this.#broadcast({ type: 'finish' });
+    this.#broadcast(order);
     const timer = setTimeout(() => this.kill(), graceMs);
     await Promise.all(ended);
     clearTimeout(timer);
@@ -82,7 +91,7 @@ export class WorkerProcesses {
 
   /** A successor has its predecessor's index, listening sockets and slices of the region. */
   #spawn(index: number): ChildProcess {
-    const { binding, regionFd, wakeFds, inboxFds, listeners } = this.#options;
+    const { binding, config, regionFd, wakeFds, inboxFds, listeners } = this.#options;
     const [ours, theirs] = binding.socketPair();
     const inheritance: WorkerInheritance = {
       index,
@@ -91,7 +100,7 @@ export class WorkerProcesses {
       wakeFds: wakeFds.map((_, thread) => FIRST_INHERITED_FD + 2 + thread),
       inboxFd: FIRST_INHERITED_FD + 2 + wakeFds.length,
       // A fresh duplicate for each start: cluster keeps handles by number, and closes them with their worker.
-      listeners: listeners.map(({ fds, vserver }) => ({ fd: binding.dupFd(fds[index] as number), vserver })),
+      listeners: listenersOf(listeners, index, config.workers).map((own) => ({ ...own, fd: binding.dupFd(own.fd) })),
     };
     const stdio = [
       'ignore' as const,

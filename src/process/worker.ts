@@ -140,6 +140,9 @@ export class WorkerProcess {
       case 'drain':
         this.#drain();
         break;
+      case 'hand-over':
+        this.#handOver();
+        break;
       case 'finish':
         this.#finish();
         break;
@@ -180,16 +183,21 @@ export class WorkerProcess {
     for (const server of this.#servers) server.close();
   }
 
+  /** Sessions stay as they are: a successor adopts them. */
+  #handOver(): void {
+    this.#drain();
+    exitWhen(() => !this.#proxy.busy);
+  }
+
   /** Ends what is left politely: the servers hear of it, then the process ends. */
   #finish(): void {
     this.#drain();
     this.#keeper.endAll('shutdown');
     this.#proxy.close();
-    const done = () => this.#proxy.connections === 0 && this.#teardowns.pending === 0;
-    const timer = setInterval(() => done() && exit(), FINISH_POLL_MS);
-    const exit = () => {
-      clearInterval(timer);
-      process.exit(0);
-    };
+    exitWhen(() => this.#proxy.connections === 0 && this.#teardowns.pending === 0);
   }
+}
+
+function exitWhen(done: () => boolean): void {
+  setInterval(() => done() && process.exit(0), FINISH_POLL_MS);
 }

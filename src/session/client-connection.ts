@@ -113,6 +113,11 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     this.#binding = new ServiceBinding(proxy.router, vserver, this.remote.ip);
   }
 
+  /** Whether a request is being answered. */
+  get busy(): boolean {
+    return this.#busy;
+  }
+
   get remote() {
     return this.#connection.remote;
   }

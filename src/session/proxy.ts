@@ -89,6 +89,11 @@ export class RtspProxy {
     return this.#connections.size;
   }
 
+  /** Whether any request is being answered. */
+  get busy(): boolean {
+    return [...this.#connections].some(({ busy }) => busy);
+  }
+
   accept(stream: ByteStream, vserver: Vserver): void {
     if (this.#connections.size >= MAX_CONNECTIONS) {
       this.counters.connectionsRefused++;

@@ -40,6 +40,8 @@ export class Penstock {
   readonly stateDir: string;
   readonly #program: Program;
   readonly #ownStateDir: boolean;
+  /** Another one after an upgrade. */
+  #primary: number;
   #ended = false;
 
   private constructor(namespace: Namespace, args: string[], stateDir: string | undefined) {
@@ -48,6 +50,7 @@ export class Penstock {
     // Tests leave sessions behind on purpose: SIGTERM ends them at once.
     const always = ['--state-dir', this.stateDir, '--drain-timeout', '0'];
     this.#program = penstock(namespace, ['serve', ...always, ...args]);
+    this.#primary = this.#program.pid;
   }
 
   /** `penstock serve ARGS`; resolves at the log line that says ready. Without `stateDir` a temporary one is used. */
@@ -58,7 +61,7 @@ export class Penstock {
   }
 
   get pid(): number {
-    return this.#program.pid;
+    return this.#primary;
   }
 
   get logs(): LogLine[] {
@@ -75,6 +78,18 @@ export class Penstock {
     return await getJson<Shown[K][]>(join(this.stateDir, 'admin.sock'), `/show/${what}`);
   }
 
+  /** SIGUSR2; resolves when the new primary is ready, with the log line that tells how it took over. */
+  async upgrade(): Promise<LogLine> {
+    const before = this.logs.length;
+    const fresh = async (what: string, match: (line: LogLine) => boolean) =>
+      await this.#program.until(what, () => this.logs.slice(before).find(match));
+    process.kill(this.#primary, 'SIGUSR2');
+    const begun = await fresh('an upgrade', (line) => line.msg.startsWith('upgrade: ') && 'mode' in line);
+    await fresh('its end', ({ msg }) => msg === 'upgrade: the new version works');
+    this.#primary = Number(begun.successor);
+    return begun;
+  }
+
   /** Pids of the primary and of all that it started. */
   pids(): number[] {
     return [this.pid, ...descendants(this.pid)];
@@ -84,7 +99,8 @@ export class Penstock {
   async stop(expected?: RegExp): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
-    const { code, signal } = await this.#program.stop('SIGTERM');
+    process.kill(this.#primary, 'SIGTERM');
+    const { code, signal } = await this.#program.exited;
     const errors = this.logs.filter((line) => isError(line) && !expected?.test(line.msg));
     if (code !== 0 || errors.length > 0) {
       throw new Error(`penstock ended with ${code ?? signal}, errors: ${JSON.stringify(errors, null, 1)}`);

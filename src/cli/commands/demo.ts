@@ -35,7 +35,10 @@ async function runDemo(context: Context, flags: Record<string, unknown>): Promis
     const server = origins.map(({ name, address }) => `${formatAddress(address.host, address.port)}?name=${name}`);
     // A flag that was given wins over the demo's default, and that over the environment.
     const config = await readConfig(context, { ...DEMO_DEFAULTS, ...flags, server });
-    await context.hooks.serve(config, { onReady: () => context.out(whatToTry(config, flags)) });
+    await context.hooks.serve(config, {
+      replaceable: false,
+      onReady: () => context.out(whatToTry(config, flags)),
+    });
   } finally {
     await Promise.all(origins.map((origin) => origin.close()));
   }

@@ -92,6 +92,9 @@ export class FakeSource implements AdminSource {
   stats(): never {
     throw new Error('the table is gone');
   }
+  async upgrade() {
+    return { pid: 2, mode: 'drain' as const, reason: 'the services changed' };
+  }
   changeService(name: string, action: 'drain' | 'enable' | 'disable') {
     if (name !== this.service.name) return undefined;
     this.service.state = ({ drain: 'draining', enable: 'unknown', disable: 'disabled' } as const)[action];
