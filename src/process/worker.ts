@@ -183,10 +183,10 @@ export class WorkerProcess {
     for (const server of this.#servers) server.close();
   }
 
-  /** Sessions stay as they are: a successor adopts them. */
+  /** Sessions and connections stay as they are: a successor adopts them. */
   #handOver(): void {
     this.#drain();
-    exitWhen(() => !this.#proxy.busy);
+    exitWhen(() => this.#proxy.handOver());
   }
 
   /** Ends what is left politely: the servers hear of it, then the process ends. */

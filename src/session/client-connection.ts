@@ -113,9 +113,10 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     this.#binding = new ServiceBinding(proxy.router, vserver, this.remote.ip);
   }
 
-  /** Whether a request is being answered. */
-  get busy(): boolean {
-    return this.#busy;
+  /** Leaves the connection to the engine, and so to a successor of this process. False: not now, a request is being answered. */
+  handOver(): boolean {
+    if (!this.#busy) this.#wiring.move(false);
+    return !this.#busy;
   }
 
   get remote() {

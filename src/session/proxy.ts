@@ -89,9 +89,9 @@ export class RtspProxy {
     return this.#connections.size;
   }
 
-  /** Whether any request is being answered. */
-  get busy(): boolean {
-    return [...this.#connections].some(({ busy }) => busy);
+  /** Leaves all connections to the engine, and so to a successor of this process. False: not all of them yet. */
+  handOver(): boolean {
+    return [...this.#connections].map((connection) => connection.handOver()).every(Boolean);
   }
 
   accept(stream: ByteStream, vserver: Vserver): void {

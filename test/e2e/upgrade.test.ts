@@ -69,7 +69,7 @@ it('a new version takes over: sessions live, no packet is lost, orders stand', a
   await eventually('the media ports are free', async () => (await media()).length === 0 || undefined);
 });
 
-it('may be repeated, by command', async () => {
+it('may be repeated', async () => {
   const session = await play();
   for (let round = 0; round < 3; round++) {
     await appliance.upgrade();
