@@ -16,7 +16,8 @@ export function writeEndpoint(region: SharedRegion, offset: number, endpoint: En
   if (endpoint === undefined) return;
   const ip = parseIp(endpoint.ip);
   if (ip === undefined) throw new RangeError(`an endpoint needs a numeric IP, got ${endpoint.ip}`);
-  region.bytes(offset + layout.endpoint.address, ip.bytes.length).set(ip.bytes);
+  const address = offset + layout.endpoint.address;
+  for (let i = 0; i < ip.bytes.length; i++) region.setU8(address + i, ip.bytes[i] as number);
   region.setU16(offset + layout.endpoint.port, endpoint.port);
   region.setU8(offset + layout.endpoint.family, ip.family === 4 ? layout.family.v4 : layout.family.v6);
   region.setU32(offset + layout.endpoint.scope, scopeId(endpoint.ip));

@@ -1,4 +1,4 @@
-import { isIPv4, isIPv6 } from 'node:net';
+import { isIPv6 } from 'node:net';
 
 /** An IP address as it lies in memory: 4 bytes for IPv4, 16 for IPv6, network order. */
 export interface IpBytes {
@@ -6,6 +6,11 @@ export interface IpBytes {
   bytes: Uint8Array;
 }
 
+const V4_BYTES = 4;
+const V4_SHORTEST = '0.0.0.0'.length;
+const V4_LONGEST = '255.255.255.255'.length;
+const DOT = 0x2e;
+const ZERO = 0x30;
 const V6_GROUPS = 8;
 
 /**
@@ -13,7 +18,8 @@ const V6_GROUPS = 8;
  * An IPv6 zone (`%eth0`) is dropped: it names an interface of this machine, not an address.
  */
 export function parseIp(text: string): IpBytes | undefined {
-  if (isIPv4(text)) return { family: 4, bytes: Uint8Array.from(text.split('.'), Number) };
+  const v4 = parseV4(text);
+  if (v4) return { family: 4, bytes: v4 };
   const zone = text.indexOf('%');
   const bare = zone < 0 ? text : text.slice(0, zone);
   return isIPv6(bare) ? { family: 6, bytes: parseV6(bare) } : undefined;
@@ -28,6 +34,30 @@ export function formatIp(ip: IpBytes): string {
 export function canonicalIp(text: string): string | undefined {
   const ip = parseIp(text);
   return ip === undefined ? undefined : formatIp(ip);
+}
+
+/** As inet_pton reads it: four decimal numbers, none with a leading zero. By hand, for every message has some. */
+function parseV4(text: string): Uint8Array | undefined {
+  if (text.length < V4_SHORTEST || text.length > V4_LONGEST) return undefined;
+  const bytes = new Uint8Array(V4_BYTES);
+  let part = 0;
+  let value = -1;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === DOT) {
+      if (value < 0 || part === V4_BYTES - 1) return undefined;
+      bytes[part++] = value;
+      value = -1;
+    } else {
+      const digit = code - ZERO;
+      if (digit < 0 || digit > 9 || value === 0) return undefined;
+      value = value < 0 ? digit : value * 10 + digit;
+      if (value > 255) return undefined;
+    }
+  }
+  if (value < 0 || part !== V4_BYTES - 1) return undefined;
+  bytes[part] = value;
+  return bytes;
 }
 
 function parseV6(text: string): Uint8Array {
@@ -45,8 +75,9 @@ function groupsOf(text: string): number[] {
 function dottedTailAsGroups(text: string): string {
   const start = text.lastIndexOf(':') + 1;
   const last = text.slice(start);
-  if (!isIPv4(last)) return text;
-  const [a = 0, b = 0, c = 0, d = 0] = last.split('.').map(Number);
+  const v4 = parseV4(last);
+  if (!v4) return text;
+  const [a = 0, b = 0, c = 0, d = 0] = v4;
   return `${text.slice(0, start)}${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
 }
 

@@ -133,8 +133,9 @@ export class SharedRegion {
     return this.#bytes.subarray(offset, offset + length);
   }
 
+  /** Offset and length are multiples of 4. */
   clear(offset: number, length: number): void {
-    this.#bytes.fill(0, offset, offset + length);
+    this.#u32.fill(0, offset / 4, (offset + length) / 4);
   }
 
   // ---- rows

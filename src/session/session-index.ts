@@ -33,12 +33,16 @@ export class SessionIndex {
     this.#words = region.geometry.indexPerWorker - HEAD_WORDS;
   }
 
-  /** Any process: the rows of this hash that `matches` accepts; undefined during a rebuild that does not end. */
-  find(hash: number, matches: (row: number) => boolean): number[] | undefined {
+  /** Any process: rows that may be of this hash, all that are among them; undefined during a rebuild that does not end. */
+  candidates(hash: number): number[] | undefined {
     return readRow(this.#region, this.#base, () => {
-      const found: number[] = [];
-      for (const value of this.#chain(hash)) if (value !== TOMBSTONE && matches(value - 1)) found.push(value - 1);
-      return found;
+      const rows: number[] = [];
+      for (let step = 0; step < this.#words; step++) {
+        const value = this.#load(this.#slot(hash, step));
+        if (value === EMPTY) break;
+        if (value !== TOMBSTONE) rows.push(value - 1);
+      }
+      return rows;
     });
   }
 
@@ -93,20 +97,13 @@ export class SessionIndex {
   }
 
   #placeOf(hash: number, row: number): number | undefined {
-    let step = 0;
-    for (const value of this.#chain(hash)) {
-      if (value === row + 1) return this.#slot(hash, step);
-      step++;
+    for (let step = 0; step < this.#words; step++) {
+      const at = this.#slot(hash, step);
+      const value = this.#load(at);
+      if (value === row + 1) return at;
+      if (value === EMPTY) break;
     }
     return undefined;
-  }
-
-  *#chain(hash: number): Generator<number> {
-    for (let step = 0; step < this.#words; step++) {
-      const value = this.#load(this.#slot(hash, step));
-      if (value === EMPTY) return;
-      yield value;
-    }
   }
 
   #slot(hash: number, step: number): number {

@@ -194,16 +194,15 @@ export class SessionRows {
   protected findIn(worker: number, service: number, serverId: string): SessionRef[] {
     const id = Buffer.from(serverId);
     const first = worker * this.region.geometry.sessionsPerWorker;
-    const refs = new Map<number, SessionRef>();
-    const matches = (slot: number): boolean => {
-      const generation = this.#generationIf(slot, service, id);
-      if (generation !== undefined) refs.set(slot, { slot, worker, generation });
-      return generation !== undefined;
-    };
-    const rows = this.sliceIndex(worker).find(hashSession(service, serverId), (row) => matches(first + row));
+    const rows = this.sliceIndex(worker).candidates(hashSession(service, serverId));
     // An index whose owner died in a rebuild stays unreadable until its successor is there: look at every row.
-    const slots = rows?.map((row) => first + row) ?? [...this.sessionsOf(worker)].filter(matches);
-    return slots.flatMap((slot) => refs.get(slot) ?? []);
+    const slots = rows?.map((row) => first + row) ?? this.sessionsOf(worker);
+    const found: SessionRef[] = [];
+    for (const slot of slots) {
+      const generation = this.#generationIf(slot, service, id);
+      if (generation !== undefined) found.push({ slot, worker, generation });
+    }
+    return found;
   }
 
   #generationIf(slot: number, service: number, id: Buffer): number | undefined {

@@ -1,4 +1,4 @@
-import { SocketAddress } from 'node:net';
+import { isIPv4, SocketAddress } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { canonicalIp, formatIp, parseIp } from '../../../src/engine/ip-bytes.js';
@@ -24,6 +24,17 @@ describe('IP addresses as bytes', () => {
     'refuses %j',
     (text) => expect(parseIp(text)).toBeUndefined(),
   );
+
+  it('takes exactly what is an IPv4 address, with its bytes', () => {
+    const part = fc.oneof(fc.nat(300).map(String), fc.constantFrom('', '00', '01', '1e1', ' 1', '-1', 'a'));
+    fc.assert(
+      fc.property(fc.array(part, { minLength: 1, maxLength: 5 }), (parts) => {
+        const text = parts.join('.');
+        const bytes = isIPv4(text) ? Uint8Array.from(parts, Number) : undefined;
+        expect(parseIp(text)?.bytes).toEqual(bytes);
+      }),
+    );
+  });
 
   it('gives back the same bytes for every address, in the text that the kernel would print', () => {
     const group = fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 65535 }));
