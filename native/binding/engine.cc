@@ -44,6 +44,8 @@ engine::EngineOptions ReadOptions(const Napi::Value& value) {
   engine::EngineOptions read{};
   read.vault_fd = args::Fd(options.Get("vaultFd"), "options.vaultFd");
   read.wake_fds = args::Fds(options.Get("wakeFds"), "options.wakeFds", table::kMaxEngineThreads);
+  const Napi::Value workers = options.Get("workerWakeFds");
+  if (!workers.IsUndefined()) read.worker_wake_fds = args::Fds(workers, "options.workerWakeFds", table::kMaxWorkers);
   read.gso = args::Bool(options.Get("gso"), "options.gso");
   read.gro = args::Bool(options.Get("gro"), "options.gro");
   read.batch_delay_us = static_cast<int>(

@@ -208,6 +208,7 @@ const Group kGroups[] = {
       {"frames", kEndFrames},
       {"torn", kEndTorn},
       {"lost", kEndLost}}},
+    {"wire_shut", {{"none", kShutNone}, {"asked", kShutAsked}, {"sent", kShutSent}}},
     {"record_kind",
      {{"start", kRecordStart},
       {"write", kRecordWrite},

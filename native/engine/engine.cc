@@ -70,7 +70,8 @@ void Engine::StartThreads(EngineReport& report) {
   for (uint32_t i = 0; i < region_.engine_threads(); ++i) {
     threads_.push_back(std::make_unique<EngineThread>(
         region_, EngineThread::Options{i, options_.vault_fd, options_.wake_fds[i], report.gso, report.gro,
-                                       options_.batch_delay_us, table_.get(), options_.no_offload}));
+                                       options_.batch_delay_us, table_.get(), options_.no_offload,
+                                       options_.worker_wake_fds}));
   }
   for (const auto& thread : threads_) thread->Start();
 }
@@ -115,10 +116,12 @@ bool Engine::TakeMessages() {
     }
     if (result == net::PassResult::kWouldBlock) return true;
     if (result == net::PassResult::kClosed) return false;
+    const bool is_wire = passed.message.op == net::kVaultAddWire;
     // Counted by a thread as naming no row that it has.
-    const bool sound = result == net::PassResult::kDone && passed.message.op == net::kVaultAdd;
+    const bool sound = result == net::PassResult::kDone && (is_wire || passed.message.op == net::kVaultAdd);
     if (!sound) passed.message.stream = UINT32_MAX;
-    threads_[region_.ThreadOfStream(passed.message.stream)]->Hand(std::move(passed));
+    const uint32_t slot = passed.message.stream;
+    threads_[is_wire ? region_.ThreadOfWire(slot) : region_.ThreadOfStream(slot)]->Hand(std::move(passed));
   }
 }
 

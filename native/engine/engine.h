@@ -17,6 +17,7 @@ namespace penstock::engine {
 struct EngineOptions {
   int vault_fd = -1;          // stays the caller's
   std::vector<int> wake_fds = {};  // one event descriptor per engine thread; stay the caller's
+  std::vector<int> worker_wake_fds = {};  // one per worker, or none; stay the caller's
   bool gso = true;
   bool gro = true;
   int batch_delay_us = kAutoDelay;

@@ -39,6 +39,7 @@ EngineThread::EngineThread(table::Region& region, const Options& options)
       counters_(*region.Counters(options.index)),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       streams_(region, {options.index, epoll_.get(), options.vault_fd, options.gro, options.gso, options.table, options.no_offload}, counters_),
+      wires_(region, {options.index, epoll_.get(), options.vault_fd, options.worker_wake_fds}, counters_),
       pacer_(options.batch_delay_us),
       receiver_(kBatchMessages, net::kReceiveBuffer),
       sender_(options.gso, counters_) {
@@ -104,7 +105,9 @@ void EngineThread::Run() {
       Send();
       Account();
     }
+    wires_.Run(now_us_);
     RunTimers();
+    wires_.Wake();
   }
 }
 
@@ -121,6 +124,7 @@ void EngineThread::DrainCommands() {
     table::Command command;
     for (uint32_t i = 0; i < kCommandsPerTurn && ring.Pop(command); ++i) streams_.Obey(command, now_ms_);
   }
+  wires_.Obey(now_us_);
 }
 
 void EngineThread::TakeInbox() {
@@ -129,15 +133,31 @@ void EngineThread::TakeInbox() {
     const std::lock_guard lock(inbox_mutex_);
     taken.swap(inbox_);
   }
-  for (net::PassedMessage& message : taken) streams_.Add(std::move(message), now_ms_);
+  for (net::PassedMessage& message : taken) {
+    if (message.message.op == net::kVaultAddWire) {
+      wires_.Add(std::move(message), now_us_);
+    } else {
+      streams_.Add(std::move(message), now_ms_);
+    }
+  }
+}
+
+int EngineThread::SleepMs() const {
+  if (wires_.busy()) return 0;
+  return wires_.waiting() ? std::min(static_cast<int>(kTickMs), streams_.SleepMs()) : streams_.SleepMs();
+}
+
+bool EngineThread::SawPackets(int ready) const {
+  return std::any_of(events_.begin(), events_.begin() + std::max(ready, 0), [](const epoll_event& event) {
+    return event.data.ptr != nullptr && (event.data.u64 & wire::kWireTag) == 0;
+  });
 }
 
 int EngineThread::Wait() {
-  const int ready = ::epoll_wait(epoll_.get(), events_.data(), kEvents, streams_.SleepMs());
+  const int ready = ::epoll_wait(epoll_.get(), events_.data(), kEvents, SleepMs());
   ReadClock();
   counters_.Add(Counter::loops, 1);
-  const bool packets = ready > 1 || (ready == 1 && events_[0].data.ptr != nullptr);
-  if (!packets) return std::max(ready, 0);
+  if (!SawPackets(ready)) return std::max(ready, 0);
   counters_.Add(Counter::wakes, 1);
   const int delay_us = pacer_.OnWake(now_us_);
   if (delay_us == 0) return ready;
@@ -159,6 +179,8 @@ int EngineThread::Receive(std::span<const epoll_event> events) {
     ++taken;
     if (event.data.ptr == nullptr) {
       DrainWake();
+    } else if ((event.data.u64 & wire::kWireTag) != 0) {
+      wires_.OnEvent(*reinterpret_cast<wire::Wire*>(event.data.u64 & ~wire::kWireTag), event.events);
     } else {
       ReceiveFrom(*static_cast<Leg*>(event.data.ptr));
     }
@@ -283,6 +305,7 @@ void EngineThread::RunTimers() {
   if (now_ms_ < next_tick_) return;
   next_tick_ = now_ms_ + kTickMs;
   streams_.Tick(now_ms_);
+  wires_.Tick(now_us_);
 }
 
 }  // namespace penstock::engine

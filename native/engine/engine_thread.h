@@ -20,6 +20,7 @@
 #include "net/udp_receiver.h"
 #include "net/udp_sender.h"
 #include "table/region.h"
+#include "wire/wire_set.h"
 
 namespace penstock::engine {
 
@@ -34,6 +35,7 @@ class EngineThread {
     int batch_delay_us;
     offload::FlowTable* table;     // null: no offload
     table::TierReason no_offload;  // why
+    std::vector<int> worker_wake_fds;  // by worker, or none
   };
   // Throws memory::SystemError.
   EngineThread(table::Region& region, const Options& options);
@@ -43,7 +45,7 @@ class EngineThread {
   void Stop();
   int Pin(int cpu);  // once started; 0 or an errno
 
-  // Any thread: descriptors for a stream of this one. Per session, never per packet.
+  // Any thread: descriptors for a stream or wire of this one. Per session, never per packet.
   void Hand(net::PassedMessage message);
   void Wake();
 
@@ -70,6 +72,8 @@ class EngineThread {
   void Split(flow::Leg& leg, const net::Datagram& datagram);
   void LookUp(flow::Packet& packet);
   void DrainWake();
+  bool SawPackets(int ready) const;
+  int SleepMs() const;
   void TakeInbox();
   void Announce(flow::Decision::Change change, flow::Leg& leg);
   void ReadClock();
@@ -80,6 +84,7 @@ class EngineThread {
   counters::CounterBlock& counters_;
   memory::UniqueFd epoll_;
   StreamSet streams_;
+  wire::WireSet wires_;
   BatchPacer pacer_;
   net::UdpReceiver receiver_;
   net::UdpSender sender_;

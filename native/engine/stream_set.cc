@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <exception>
 
 #include "flow/endpoint.h"
 #include "flow/stream_row.h"
@@ -34,6 +33,7 @@ StreamSet::StreamSet(table::Region& region, const Options& options, counters::Co
     : region_(region),
       options_(options),
       counters_(counters),
+      releases_(options.vault_fd, counters),
       offloader_({options.thread, region.engine_threads(), options.gso, options.table, options.no_offload}, counters),
       slots_((region.streams() + region.engine_threads() - 1) / region.engine_threads()) {
   for (uint32_t worker = 0; worker < region.workers(); ++worker) {
@@ -72,10 +72,10 @@ void StreamSet::Add(net::PassedMessage message, table::Millis now) {
 bool StreamSet::MakeRoom(Slot& slot, const net::VaultMessage& message) {
   if (slot == nullptr || slot->generation == message.generation) return true;
   if (slot->generation == memory::Load(slot->row->generation)) {
-    TellVault(message.stream, message.generation);
+    releases_.Tell(net::kVaultRelease, message.stream, message.generation);
     return false;
   }
-  TellVault(slot->slot, slot->generation);
+  releases_.Tell(net::kVaultRelease, slot->slot, slot->generation);
   std::erase(closing_, slot->slot);
   std::erase(waiting_, slot->slot);
   for (Leg& leg : slot->legs) {
@@ -212,30 +212,11 @@ void StreamSet::Release(Slot& slot) {
   event.stream = number;
   event.generation = generation;
   EmitTo(event);
-  TellVault(number, generation);
-}
-
-void StreamSet::TellVault(uint32_t stream, uint32_t generation) {
-  const net::VaultMessage message{net::kVaultRelease, stream, generation, 0};
-  if (!unsent_.empty() || !SendRelease(message)) unsent_.push_back(message);
-}
-
-// False where it has to be tried again.
-bool StreamSet::SendRelease(const net::VaultMessage& message) {
-  if (options_.vault_fd < 0) return true;
-  try {
-    const net::PassResult result = net::SendMessage(options_.vault_fd, message, {});
-    if (result == net::PassResult::kDone) return true;
-    if (result == net::PassResult::kWouldBlock) return false;
-  } catch (const std::exception&) {
-    // Any other failure of this socket is as final as its end.
-  }
-  counters_.Add(Counter::releases_lost, 1);
-  return true;
+  releases_.Tell(net::kVaultRelease, number, generation);
 }
 
 void StreamSet::Tick(table::Millis now) {
-  RetryReleases();
+  releases_.Retry();
   RetryUnread(now);
   EndQuarantines(now);
   if (now >= next_sweep_) Sweep(now);
@@ -243,13 +224,7 @@ void StreamSet::Tick(table::Millis now) {
 
 int StreamSet::SleepMs() const {
   if (offloader_.pending()) return kSettlingSleepMs;
-  return closing_.empty() && waiting_.empty() && unsent_.empty() ? kIdleSleepMs : kBusySleepMs;
-}
-
-void StreamSet::RetryReleases() {
-  size_t sent = 0;
-  while (sent < unsent_.size() && SendRelease(unsent_[sent])) ++sent;
-  unsent_.erase(unsent_.begin(), unsent_.begin() + static_cast<ptrdiff_t>(sent));
+  return closing_.empty() && waiting_.empty() && releases_.empty() ? kIdleSleepMs : kBusySleepMs;
 }
 
 void StreamSet::RetryUnread(table::Millis now) {

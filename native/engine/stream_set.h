@@ -10,6 +10,7 @@
 #include "engine/offloader.h"
 #include "flow/stream.h"
 #include "net/fd_passing.h"
+#include "net/release_queue.h"
 #include "table/region.h"
 
 namespace penstock::engine {
@@ -54,23 +55,20 @@ class StreamSet {
   void Watch(flow::Leg& leg);
   void BeginClosing(flow::Stream& stream, table::Millis now);
   void Release(Slot& slot);
-  void TellVault(uint32_t stream, uint32_t generation);
-  bool SendRelease(const net::VaultMessage& message);
   void RetryUnread(table::Millis now);
   void EndQuarantines(table::Millis now);
-  void RetryReleases();
   void Sweep(table::Millis now);
   void EmitTo(const table::Event& event);
 
   table::Region& region_;
   const Options options_;
   counters::CounterBlock& counters_;
+  net::ReleaseQueue releases_;
   Offloader offloader_;
   std::vector<table::EventRing> events_;  // by worker
   std::vector<Slot> slots_;               // by stream / engine threads
   std::vector<uint32_t> waiting_;         // slots whose row is to be read again
   std::vector<uint32_t> closing_;         // slots in quarantine
-  std::vector<net::VaultMessage> unsent_; // releases that the vault's socket had no room for
   table::Millis next_sweep_ = 0;
 };
 

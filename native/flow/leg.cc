@@ -3,9 +3,10 @@
 #include <sys/socket.h>
 
 #include "flow/endpoint.h"
+#include "flow/leg_quality.h"
 #include "flow/stream.h"
 #include "memory/cell.h"
-#include "rtp/rtcp_view.h"
+#include "rtp/round_trips.h"
 #include "rtp/rtp_view.h"
 
 namespace penstock::flow {
@@ -18,9 +19,6 @@ using memory::Store;
 using rtp::Kind;
 
 constexpr size_t kLargestPunch = 299;  // on RTCP legs; rtspsrc's are of 200 bytes
-constexpr size_t kNtpMiddle = 10;      // of a sender report: the middle 32 bits of its NTP time
-constexpr size_t kReportLsr = 16;
-constexpr size_t kReportDlsr = 20;
 
 int SocketFamily(int fd) {
   int family = AF_INET;
@@ -72,8 +70,7 @@ void Leg::Restore() {
   if ((state == table::kLegLatched || state == table::kLegRelearning) && CanSendTo(data_->remote)) {
     latch_.Restore(data_->remote, Load(data_->latches) > 1);
   }
-  quality_.Restore(Load(data_->ssrc), Load(data_->highest_sequence), Load(data_->expected), Load(data_->received),
-                   Load(data_->jitter_x16));
+  RestoreFrom(*data_, quality_);
 }
 
 Decision::Change Leg::Judge(Packet& packet) {
@@ -148,19 +145,8 @@ void Leg::MeasureRtp(const Packet& packet, int64_t now_us) {
 }
 
 void Leg::MeasureRtcp(const Packet& packet, int64_t now_us) {
-  rtp::RtcpReader reader(packet.bytes);
-  rtp::RtcpBlock block;
-  while (reader.Next(block)) {
-    if (block.type() == rtp::kSenderReport) {
-      opposite_->round_trip_.OnSenderReportOut(rtp::Load32(&block.bytes[kNtpMiddle]), now_us);
-    }
-    size_t at = block.reports_offset();
-    for (size_t i = 0; i < block.reports(); ++i, at += rtp::kReportBlock) {
-      const uint32_t trip = round_trip_.OnReportIn(rtp::Load32(&block.bytes[at + kReportLsr]),
-                                                   rtp::Load32(&block.bytes[at + kReportDlsr]), now_us);
-      if (trip != 0) Store(data_->round_trip_us, trip);
-    }
-  }
+  const uint32_t trip = rtp::MeasureRoundTrips(packet.bytes, round_trip_, opposite_->round_trip_, now_us);
+  if (trip != 0) Store(data_->round_trip_us, trip);
 }
 
 void Leg::AccountReceived(const Packet& packet) {
@@ -184,11 +170,7 @@ void Leg::Touch(table::Millis now) { Store(data_->last_rx_ms, now); }
 void Leg::PublishQuality() {
   if (!measured_) return;
   measured_ = false;
-  Store(data_->ssrc, quality_.ssrc());
-  Store(data_->highest_sequence, quality_.highest_sequence());
-  Store(data_->expected, quality_.expected());
-  Store(data_->received, quality_.received());
-  Store(data_->jitter_x16, quality_.jitter_x16());
+  PublishTo(*data_, quality_);
 }
 
 void Leg::PublishState(table::LegState state) { memory::StoreRelease(data_->state, static_cast<uint32_t>(state)); }

@@ -186,6 +186,12 @@ StreamEntry* Region::Stream(uint32_t stream) const {
 
 WireEntry* Region::Wire(uint32_t wire) const { return Row<WireEntry>(plan_.wires_offset, wire, wires()); }
 
+uint32_t Region::ThreadOfWire(uint32_t wire) const {
+  WireEntry* row = Wire(wire);
+  if (row == nullptr) return 0;
+  return std::atomic_ref<uint32_t>(row->thread).load(std::memory_order_relaxed) % plan_.engine_threads;
+}
+
 std::span<uint32_t> Region::Index(uint32_t worker) const {
   if (worker >= plan_.workers) return {};
   const uint64_t offset = plan_.index_offset + uint64_t{worker} * plan_.index_per_worker * sizeof(uint32_t);

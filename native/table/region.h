@@ -65,6 +65,7 @@ class Region {
   uint32_t WorkerOfStream(uint32_t stream) const { return stream / plan_.streams_per_worker; }
   uint32_t ThreadOfStream(uint32_t stream) const { return stream % plan_.engine_threads; }
   uint32_t WorkerOfWire(uint32_t wire) const { return wire / plan_.wires_per_worker; }
+  uint32_t ThreadOfWire(uint32_t wire) const;  // as its row says; any thread for a slot out of range
 
   RegionHeader* header() const { return At<RegionHeader>(0); }  // live
   ProcessSlot* Process(uint32_t slot) const;                    // 0 primary, 1 engine, 2+i worker i

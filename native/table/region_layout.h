@@ -280,6 +280,7 @@ enum WireEnd : uint32_t {  // why a wire was closed
   kEndTorn = 6,      // a half-written frame or message cannot be finished
   kEndLost = 7,      // its descriptor did not come
 };
+enum WireShut : uint32_t { kShutNone = 0, kShutAsked = 1, kShutSent = 2 };  // our FIN
 enum WireWriting : uint32_t { kWritingFrames = 0, kWritingMessage = 1, kWritingTail = 2 };
 
 // What was read from and written to a wire, so that an engine that dies at any instruction has a
@@ -299,12 +300,12 @@ struct WireLedger {
   uint32_t tail_offset;     // bytes already written of it
   uint32_t messages_taken;  // incoming messages dealt with
   uint32_t written_seq;     // outgoing messages written, the last one's number
-  uint32_t message_bytes;   // of the message after it, once it is begun
+  uint32_t message_seq;     // the message after it, once it is begun
+  uint32_t message_bytes;   // of that
   uint32_t message_offset;  // bytes already written of it
   uint32_t continue_wire;   // what that message (or written_seq, when none is begun) deals with; kNoWire = nothing
   uint32_t continue_generation;
   uint32_t continue_seq;
-  uint32_t reserved;
 };
 static_assert(sizeof(WireLedger) == 88);
 
@@ -335,7 +336,7 @@ struct alignas(64) WireEntry {
   uint32_t error;           // errno, where `end` is kEndError
   uint32_t written_seq;     // as in the ledger: messages up to this one are in the kernel's hands
   uint32_t messages_taken;  // as in the ledger
-  uint32_t shut;            // 1 = our FIN is asked for, 2 = sent
+  uint32_t shut;            // WireShut
   uint32_t ledger_index;    // which of the two ledgers counts
   uint64_t base_taken;      // the kernel's counts when the wire came
   uint64_t base_sent;

@@ -262,6 +262,7 @@ export interface Layout {
   readonly wireKind: Readonly<{ client: number; upstream: number }>;
   readonly overflow: Readonly<{ dropFrames: number; close: number }>;
   readonly wireState: Readonly<Record<'idle' | 'open' | 'faulted' | 'ended' | 'closed', number>>;
+  readonly wireShut: Readonly<Record<'none' | 'asked' | 'sent', number>>;
   readonly wireFault: Readonly<Record<'none' | 'message' | 'tooLarge' | 'late', number>>;
   readonly wireEnd: Readonly<
     Record<'none' | 'both' | 'linger' | 'error' | 'messages' | 'frames' | 'torn' | 'lost', number>

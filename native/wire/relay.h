@@ -1,0 +1,143 @@
+// Moves frames from wire to wire, messages between wires and workers, and deals with peers that do
+// not read. One engine thread's; nothing here waits, and nothing is allocated per frame.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "counters/counters.h"
+#include "table/region.h"
+#include "wire/mailbox.h"
+#include "wire/splitter.h"
+#include "wire/wire_io.h"
+#include "wire/wire_table.h"
+
+namespace penstock::wire {
+
+inline constexpr size_t kMaxMessageBacklog = 1 << 20;  // bytes of messages that may wait for a peer that takes none
+
+class Relay {
+ public:
+  Relay(const table::Region& region, WireTable& wires, Mailbox& mailbox, WireIo& io, counters::CounterBlock& counters)
+      : region_(region), wires_(wires), mailbox_(mailbox), io_(io), counters_(counters) {}
+
+  void SetClock(int64_t now_us) { now_us_ = now_us; }
+
+  // There may be something to do for the wire: it gets a turn.
+  void Ready(Wire& wire);
+  // A bounded number of turns, each of bounded work.
+  void Run();
+  bool busy() const { return first_ != nullptr; }
+  // Wires that a worker's full inbox has stopped: they try again.
+  void RetryStalled();
+  bool stalled() const { return !stalled_.empty(); }
+  // The wire has its descriptor: those that waited for it may go on.
+  void Attached(Wire& wire);
+  // The wire is about to be gone.
+  void Forget(Wire& wire);
+
+  // What the worker wants.
+  void Start(Wire& wire);
+  void Write(Wire& wire, const table::WireRecord& record, std::span<const uint8_t> bytes);
+  void Continue(Wire& wire, uint32_t seq);
+  void Shut(Wire& wire);
+  // What there is to tell of the wire is told, or tried again.
+  void Tell(Wire& wire);
+
+  // Nothing is read or written any more; the peer sees the end, the worker is told.
+  void Finish(Wire& wire, table::WireEnd end, int error = 0);
+  // The worker is told, and shown what there is; nothing more is understood of what comes.
+  void RaiseFault(Wire& wire, table::WireFault fault);
+
+  // The wire was a former engine's: goes on where the kernel's counts say that it stopped (takeover.cc).
+  void TakeOver(Wire& wire);
+
+ private:
+  struct Frame {
+    uint32_t at;
+    uint32_t size;
+    const Route* route;  // null: the channel is nobody's
+  };
+  // Consecutive whole frames, of which frames_ has each, with one target.
+  struct FrameRun {
+    Wire* target;  // null: nobody takes them
+    uint32_t frames;
+    uint32_t bytes;
+    bool renumbered;
+  };
+  static constexpr uint32_t kMaxRun = 2048;
+
+  void Serve(Wire& wire);
+  bool CheckWhole(Wire& wire);
+  void Announce(Wire& wire);
+  void Stall(Wire& wire);
+  static void WaitFor(Wire& waiting, Wire& wire);
+  void WakeWaiters(Wire& wire);
+  bool Settle(Wire& wire);     // takeover.cc
+  bool SettleSent(Wire& wire);
+  bool SettleMessage(Wire& wire);
+  bool SettleTail(Wire& wire);
+  bool SettleFrames(Wire& wire);
+  bool WalkUnnoted(Wire& wire, Wire& source);
+  bool Prove(Wire& wire);
+  uint64_t TakenOf(Wire& wire);
+  void DropWritten(Wire& wire);
+  void Recovered(Wire& wire);
+  bool Torn(Wire& wire);
+
+  void Read(Wire& wire);
+  void Walk(Wire& wire, std::span<uint8_t> bytes);
+  size_t WalkPiece(Wire& wire, std::span<uint8_t> bytes, const Piece& piece);
+  void WaitOrRetry(Wire& from, Wire& to);
+  FrameRun Gather(const Wire& wire, std::span<const uint8_t> bytes);
+  size_t Pass(Wire& wire, std::span<uint8_t> bytes);
+  size_t SendRun(Wire& from, Wire& to, FrameRun run, std::span<uint8_t> bytes);
+  size_t NoteSent(Wire& from, Wire& to, const FrameRun& run, std::span<uint8_t> bytes, size_t sent);
+  void Intend(Wire& from, Wire& to);
+  void Renumber(const FrameRun& run, std::span<uint8_t> bytes);
+  void AccountPassed(Wire& from, Wire& to, uint32_t frames, std::span<uint8_t> bytes);
+  void AccountDropped(Wire& from, const FrameRun& run);
+  void Take(Wire& wire, size_t size);
+  void Discard(Wire& wire);
+  size_t Hold(Wire& wire, std::span<const uint8_t> message);
+  void NotePartial(Wire& wire, size_t wanted);
+  void TakeMessage(Wire& wire, size_t size);
+  void Throw(Wire& wire);
+  void PeerEnded(Wire& wire);
+  void Failed(Wire& wire);
+
+  bool MayWrite(Wire& from, Wire& to);
+  void Block(Wire& from, Wire& to);
+  bool Flush(Wire& wire);
+  bool SendTail(Wire& wire);
+  bool SendMessage(Wire& wire);
+  bool BeginMessage(Wire& wire, const OutMessage& message);
+  void MessageWritten(Wire& wire);
+  void FinishShut(Wire& wire);
+  void SendFailed(Wire& wire, int error);
+  void Sent(Wire& wire, size_t bytes);
+  void ContinueAfter(const OutMessage& message);
+  void DropMessages(Wire& wire);
+
+  void CheckOverflow(Wire& wire);
+  void DropFrames(Wire& from, Wire& to, size_t excess);
+  void Limit(FrameRun& run, size_t bytes);
+  bool KeepTail(Wire& from, Wire& to);
+  void LeaveSink(Wire& wire);
+  void Unblock(Wire& wire);
+
+  const table::Region& region_;
+  WireTable& wires_;
+  Mailbox& mailbox_;
+  WireIo& io_;
+  counters::CounterBlock& counters_;
+  int64_t now_us_ = 0;
+  Wire* first_ = nullptr;  // of those to be served
+  Wire* last_ = nullptr;
+  std::vector<Wire*> stalled_;
+  std::array<Frame, kMaxRun> frames_;
+};
+
+}  // namespace penstock::wire
