@@ -41,7 +41,6 @@ Napi::Value Probe(const Napi::CallbackInfo& info) {
   Napi::Object result = Napi::Object::New(env);
   result.Set("gso", net::ProbeGso());
   result.Set("gro", net::ProbeGro());
-  result.Set("bpf", net::ProbeBpf());
   result.Set("offload", offload::ProbeOffload());
   result.Set("sealedMemfd", net::ProbeSealedMemfd());
   result.Set("rmemMax", static_cast<double>(net::ReceiveBufferMax().value_or(0)));

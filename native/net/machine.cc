@@ -1,13 +1,9 @@
 #include "net/machine.h"
 
-#include <linux/bpf.h>
 #include <linux/capability.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include <cstring>
 #include <fstream>
-#include <iterator>
 
 #include "memory/memfd.h"
 #include "memory/system_error.h"
@@ -18,27 +14,9 @@ namespace {
 
 constexpr size_t kProbeBytes = 4096;
 
-uint64_t Address(const void* pointer) { return reinterpret_cast<uint64_t>(pointer); }
-
-std::string Reason(const char* syscall) { return memory::SystemError(syscall).what(); }
-
 bool Has(uint64_t mask, unsigned capability) { return ((mask >> capability) & 1) != 0; }
 
 }  // namespace
-
-std::string ProbeBpf() {
-  bpf_insn program[2] = {};
-  program[0].code = BPF_ALU64 | BPF_MOV | BPF_K;  // r0 = 0: TC_ACT_OK
-  program[1].code = BPF_JMP | BPF_EXIT;
-  bpf_attr attributes{};
-  attributes.prog_type = BPF_PROG_TYPE_SCHED_CLS;
-  attributes.insns = Address(program);
-  attributes.insn_cnt = std::size(program);
-  attributes.license = Address("GPL");
-  const memory::UniqueFd fd(
-      static_cast<int>(::syscall(SYS_bpf, BPF_PROG_LOAD, &attributes, static_cast<unsigned>(sizeof(attributes)))));
-  return fd ? "ok" : Reason("bpf(BPF_PROG_LOAD)");
-}
 
 std::string ProbeSealedMemfd() {
   try {

@@ -7,8 +7,7 @@
 
 namespace penstock::net {
 
-// "ok" or the reason. Neither throws.
-std::string ProbeBpf();          // loads a tc program of two instructions and lets it go
+// "ok" or the reason. Never throws.
 std::string ProbeSealedMemfd();  // a sealed memfd refuses to shrink
 
 struct PortRange {

@@ -4,7 +4,8 @@ import type { Config } from '../config/types.js';
 export interface Probe {
   gso: string;
   gro: string;
-  bpf: string;
+  /** The program that relays in the kernel was loaded, and there is something to attach it to. */
+  offload: string;
   sealedMemfd: string;
   /** Bytes. */
   rmemMax: number;

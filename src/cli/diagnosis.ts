@@ -2,6 +2,7 @@
 import type { ListenAddress, PacketPath, PortRange } from '../config/types.js';
 import type { Probe } from './context.js';
 import type { Machine } from './machine.js';
+import { checkInterfaces, checkPacketPath } from './packet-path.js';
 import { besides, formatRange, overlap, parseRanges } from './port-ranges.js';
 
 const MIN_NODE = [20, 17] as const;
@@ -14,8 +15,8 @@ const STREAMS_PER_SESSION = 2;
 
 export interface Finding {
   name: string;
-  /** `fatal`: no appliance can run. `warn`: it runs, with less than it could. */
-  status: 'ok' | 'warn' | 'fatal';
+  /** `fatal`: no appliance can run. `warn`: it runs, with less than was asked for. `hint`: it could be faster. */
+  status: 'ok' | 'hint' | 'warn' | 'fatal';
   found: string;
   /** The command that mends it. */
   fix?: string;
@@ -40,6 +41,7 @@ export function diagnose(machine: Machine, probe: Probe | string, wanted: Wanted
     checkMediaPorts(machine, wanted.mediaPorts),
     checkListenPorts(machine, wanted.listen),
     checkStateDir(machine, wanted.stateDir),
+    ...checkInterfaces(machine.interfaces(), machine.cpus),
   ];
 }
 
@@ -61,7 +63,7 @@ function checkProbe(probe: Probe, machine: Machine, wanted: Wanted): Finding[] {
     able('sealed memfd', probe.sealedMemfd, 'fatal', 'run on Linux 3.17 or newer'),
     able('GSO', probe.gso, 'warn', 'run on Linux 4.18 or newer; until then: --packet-path mmsg'),
     able('GRO', probe.gro, 'warn', 'run on Linux 5.0 or newer; until then: --packet-path mmsg'),
-    checkBpf(probe, wanted),
+    checkPacketPath(probe, wanted.packetPath),
     checkReceiveBuffer(probe, wanted),
     checkDescriptors(probe, machine, wanted),
   ];
@@ -69,15 +71,6 @@ function checkProbe(probe: Probe, machine: Machine, wanted: Wanted): Finding[] {
 
 function able(name: string, verdict: string, otherwise: 'warn' | 'fatal', fix: string): Finding {
   return verdict === 'ok' ? { name, status: 'ok', found: 'works' } : { name, status: otherwise, found: verdict, fix };
-}
-
-function checkBpf({ bpf }: Probe, { packetPath }: Wanted): Finding {
-  const fix = 'sudo setcap cap_net_admin,cap_bpf+ep "$(readlink -f "$(command -v node)")"';
-  const finding = able('BPF', bpf, 'warn', fix);
-  // Media is relayed all the same: only who asked for it misses something.
-  return packetPath === 'offload' || finding.status === 'ok'
-    ? finding
-    : { name: 'BPF', status: 'ok', found: `${bpf}; only --packet-path offload needs it` };
 }
 
 function checkReceiveBuffer({ rmemMax }: Probe, { receiveBuffer }: Wanted): Finding {

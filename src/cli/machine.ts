@@ -1,5 +1,7 @@
 import { accessSync, constants, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
+import { type NetworkInterface, networkInterfaces } from './network-interfaces.js';
 
 /** What doctor reads from this machine; tests have another one. */
 export interface Machine {
@@ -10,6 +12,8 @@ export interface Machine {
   sysctl(name: string): string | undefined;
   /** Whether this user can write into the directory, or make it. */
   writable(directory: string): boolean;
+  cpus: number;
+  interfaces(): NetworkInterface[];
 }
 
 export const thisMachine: Machine = {
@@ -17,6 +21,8 @@ export const thisMachine: Machine = {
   uid: process.getuid?.(),
   sysctl: (name) => readText(`/proc/sys/${name.replaceAll('.', '/')}`),
   writable: canWrite,
+  cpus: availableParallelism(),
+  interfaces: () => networkInterfaces(),
 };
 
 function readText(path: string): string | undefined {

@@ -209,7 +209,7 @@ export const OPTIONS = {
   ),
   'packet-path': one(
     value.choice(PACKET_PATHS),
-    'How media packets are moved; `auto` takes the fastest way that works here.',
+    'How media packets are moved (docs/packet-path.md); `auto` takes the fastest way that works here.',
     { standard: 'auto' },
   ),
   'batch-delay': one(

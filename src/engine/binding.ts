@@ -122,7 +122,6 @@ export interface ProbeReport {
   /** 'ok' or the reason, each tried and not only looked up. */
   gso: string;
   gro: string;
-  bpf: string;
   /** Tier offload: the real program was loaded, and the kernel has tcx. */
   offload: string;
   sealedMemfd: string;

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Probe } from '../../../src/cli/context.js';
 import { diagnose, type Finding, type Wanted } from '../../../src/cli/diagnosis.js';
 import type { Machine } from '../../../src/cli/machine.js';
+import { cpuMask } from '../../../src/cli/packet-path.js';
 import { besides, overlap, parseRanges } from '../../../src/cli/port-ranges.js';
 import { goodProbe, run } from './run.js';
 
@@ -24,8 +25,11 @@ const wanted: Wanted = {
 
 function machine(sysctl: Record<string, string> = {}, rest: Partial<Machine> = {}): Machine {
   const all: Record<string, string> = { ...goodSysctl, ...sysctl };
-  return { nodeVersion: '20.17.0', uid: 1000, sysctl: (name) => all[name], writable: () => true, ...rest };
+  const usual = { nodeVersion: '20.17.0', uid: 1000, writable: () => true, cpus: 4, interfaces: () => [] };
+  return { ...usual, sysctl: (name) => all[name], ...rest };
 }
+
+const card = { name: 'eth0', pair: false, groFlushTimeoutNs: 50_000, receiveQueues: 4, spread: false };
 
 const bad = (findings: Finding[]): Finding[] => findings.filter(({ status }) => status !== 'ok');
 
@@ -39,7 +43,7 @@ describe('diagnose', () => {
       'sealed memfd',
       'GSO',
       'GRO',
-      'BPF',
+      'packet path',
       'receive buffer',
       'descriptors',
       'media ports',
@@ -60,7 +64,45 @@ describe('diagnose', () => {
     ],
     ['sealed memfd', machine(), { ...goodProbe, sealedMemfd: 'EINVAL' }, {}, 'fatal', /EINVAL/, 'Linux'],
     ['GSO', machine(), { ...goodProbe, gso: 'ENOPROTOOPT' }, {}, 'warn', /ENOPROTOOPT/, '--packet-path mmsg'],
-    ['BPF', machine(), { ...goodProbe, bpf: 'EPERM' }, { packetPath: 'offload' }, 'warn', /EPERM/, 'sudo setcap'],
+    [
+      'packet path',
+      machine(),
+      { ...goodProbe, offload: 'EPERM: not you' },
+      { packetPath: 'offload' },
+      'warn',
+      /^gso; no offload: EPERM: not you$/,
+      '--ambient-caps +net_admin,+bpf npx penstock',
+    ],
+    ['packet path', machine(), { ...goodProbe, offload: 'EPERM' }, {}, 'hint', /no offload/, 'setpriv'],
+    ['packet path', machine(), { ...goodProbe, offload: 'no tcx' }, {}, 'hint', /no tcx/, 'Linux 6.6'],
+    [
+      'merging eth0',
+      machine({}, { interfaces: () => [{ ...card, groFlushTimeoutNs: 0 }] }),
+      goodProbe,
+      {},
+      'hint',
+      /one by one/,
+      'echo 50000 | sudo tee /sys/class/net/eth0/gro_flush_timeout && ' +
+        'echo 1 | sudo tee /sys/class/net/eth0/napi_defer_hard_irqs',
+    ],
+    [
+      'merging eth0',
+      machine({}, { interfaces: () => [{ ...card, groFlushTimeoutNs: 0, pair: true }] }),
+      goodProbe,
+      {},
+      'hint',
+      /one by one/,
+      'sudo ethtool -K eth0 gro on rx-udp-gro-forwarding on',
+    ],
+    [
+      'steering eth0',
+      machine({}, { interfaces: () => [{ ...card, receiveQueues: 1 }] }),
+      goodProbe,
+      {},
+      'hint',
+      /one of 4 cores/,
+      'echo f | sudo tee /sys/class/net/eth0/queues/rx-0/rps_cpus',
+    ],
     [
       'receive buffer',
       machine(),
@@ -124,10 +166,19 @@ describe('diagnose', () => {
     ]);
   });
 
-  it('asks for BPF only from those who want offload', () => {
-    const findings = diagnose(machine(), { ...goodProbe, bpf: 'EPERM' }, wanted);
+  it('asks for nothing that was switched off', () => {
+    const findings = diagnose(machine(), { ...goodProbe, offload: 'EPERM' }, { ...wanted, packetPath: 'gso' });
     expect(bad(findings)).toEqual([]);
-    expect(findings).toContainEqual({ name: 'BPF', status: 'ok', found: 'EPERM; only --packet-path offload needs it' });
+    expect(findings).toContainEqual({ name: 'packet path', status: 'ok', found: 'gso, as told' });
+  });
+
+  it('has nothing to say of cards that are set up, nor of steering on a single core', () => {
+    const single = { ...card, receiveQueues: 1 };
+    const machines = [
+      machine({}, { interfaces: () => [card, { ...single, spread: true }] }),
+      machine({}, { interfaces: () => [single], cpus: 1 }),
+    ];
+    for (const one of machines) expect(bad(diagnose(one, goodProbe, wanted))).toEqual([]);
   });
 
   it('counts reserved ports as ours, and root as allowed to listen anywhere', () => {
@@ -138,6 +189,10 @@ describe('diagnose', () => {
     const options = { ...wanted, listen: [{ address: '0.0.0.0', port: 554 }] };
     expect(bad(diagnose(machine(sysctl, { uid: 0 }), goodProbe, options))).toEqual([]);
   });
+});
+
+it('masks of cores are written as the kernel reads them', () => {
+  expect([1, 4, 32, 33, 96].map(cpuMask)).toEqual(['1', 'f', 'ffffffff', '1,ffffffff', 'ffffffff,ffffffff,ffffffff']);
 });
 
 describe('port ranges', () => {

@@ -6,7 +6,7 @@ import { PenstockError } from '../../../src/errors.js';
 export const goodProbe: Probe = {
   gso: 'ok',
   gro: 'ok',
-  bpf: 'ok',
+  offload: 'ok',
   sealedMemfd: 'ok',
   rmemMax: 64 * 1024 * 1024,
   fileLimit: { soft: 1024, hard: 4_000_000 },

@@ -224,7 +224,7 @@ describe('the process', () => {
   it('is told what the machine allows', () => {
     const report = binding.probe();
     expect(report.sealedMemfd).toBe('ok');
-    for (const verdict of [report.gso, report.gro, report.bpf]) expect(verdict).toMatch(/./);
+    for (const verdict of [report.gso, report.gro, report.offload]) expect(verdict).toMatch(/./);
     expect(report.ephemeralPorts?.min).toBeLessThan(report.ephemeralPorts?.max ?? 0);
   });
 });
