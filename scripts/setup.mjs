@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { BUILD_TOOLS, ensurePackages, TEST_PEERS } from './lib/packages.mjs';
+import { BUILD_TOOLS, ensurePackages, NPM_PEERS, TEST_PEERS } from './lib/packages.mjs';
 import { main, ROOT, run, SetupError, say } from './lib/run.mjs';
 
 const MIN_NODE = [20, 17];
@@ -96,8 +96,20 @@ function linkCommand() {
   symlinkSync('../../dist/main.js', link);
 }
 
+/** Servers for the tests that only npm has; no part of us, so they have a folder of their own. */
+function installNpmPeers() {
+  const missing = Object.entries(NPM_PEERS).filter(([name]) => !existsSync(path('build-peers', 'node_modules', name)));
+  if (missing.length === 0) return;
+  const wanted = missing.map(([name, version]) => `${name}@${version}`);
+  say(`tests with real servers: installing ${wanted.join(' ')}`);
+  mkdirSync(path('build-peers'), { recursive: true });
+  writeFileSync(path('build-peers', 'package.json'), '{ "private": true }\n');
+  run('npm', ['install', '--prefix', path('build-peers'), '--ignore-scripts', '--no-audit', '--no-fund', ...wanted]);
+}
+
 function preparePeers() {
   ensurePackages(TEST_PEERS, 'tests with real servers and players');
+  installNpmPeers();
   if (process.getuid() !== 0) {
     throw new SetupError('the tests with real peers make network namespaces and need root. Type:\n\n  sudo npm test\n');
   }

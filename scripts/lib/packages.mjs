@@ -4,6 +4,7 @@ import { findCommand, run, SetupError, say } from './run.mjs';
 // GStreamer elements the tests use; h264parse is in "bad", the rest in "base" and "good".
 const GST_ELEMENTS = [
   'rtspsrc',
+  'rtspclientsink',
   'rtph264pay',
   'rtph264depay',
   'rtpmp4gpay',
@@ -48,6 +49,7 @@ export const TEST_PEERS = [
   { packages: ['ethtool'], works: commands('ethtool') },
   { packages: ['ffmpeg'], works: commands('ffmpeg', 'ffprobe') },
   { packages: ['mpv'], works: commands('mpv') },
+  { packages: ['mplayer'], works: commands('mplayer') },
   { packages: ['vlc-bin', 'vlc-plugin-base'], works: commands('cvlc') },
   {
     packages: [
@@ -63,6 +65,9 @@ export const TEST_PEERS = [
     works: gstreamerWorks,
   },
 ];
+
+/** Those that only npm has, with their versions. */
+export const NPM_PEERS = { 'rtsp-streaming-server': '2.1.0' };
 
 /**
  * Sees that each entry works. As root on Debian the missing packages are installed;

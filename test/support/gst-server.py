@@ -1,4 +1,5 @@
-"""A gst-rtsp-server for tests. Plays --file on /test (and /test2), takes ANNOUNCE/RECORD on /record.
+"""A gst-rtsp-server for tests. Plays --file on /test (and /test2), takes ANNOUNCE/RECORD on /record (H.264 and AAC,
+as ffmpeg sends them) and on /record-video (H.264 alone).
 
 Writes its state as one JSON object per line on stdout, first when it listens, then whenever it changed:
 {"opened": sessions so far, "open": sessions now, "video": N, "audio": N} with N access units recorded so far.
@@ -18,10 +19,9 @@ PLAY = (
     "d. ! queue ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=1 "
     "d. ! queue ! aacparse ! rtpmp4gpay name=pay1 pt=97 )"
 )
-RECORD = (
-    "( rtph264depay name=depay0 ! h264parse ! video/x-h264,alignment=au ! fakesink name=video signal-handoffs=true sync=false "
-    "rtpmp4gdepay name=depay1 ! fakesink name=audio signal-handoffs=true sync=false )"
-)
+RECORD_VIDEO = "rtph264depay name=depay0 ! h264parse ! video/x-h264,alignment=au ! fakesink name=video signal-handoffs=true sync=false"
+RECORD_AUDIO = "rtpmp4gdepay name=depay1 ! fakesink name=audio signal-handoffs=true sync=false"
+RECORD = {"/record": f"( {RECORD_VIDEO} {RECORD_AUDIO} )", "/record-video": f"( {RECORD_VIDEO} )"}
 
 state = {"opened": 0, "open": 0, "video": 0, "audio": 0}
 
@@ -33,7 +33,9 @@ def count(_sink, _buffer, _pad, kind):
 def on_record_media(_factory, media):
     element = media.get_element()
     for kind in ("video", "audio"):
-        element.get_by_name(kind).connect("handoff", count, kind)
+        sink = element.get_by_name(kind)
+        if sink:
+            sink.connect("handoff", count, kind)
 
 
 def factory(launch):
@@ -86,9 +88,10 @@ def main():
     server.set_service(options.port)
     server.set_backlog(128)
     mounts = {"/test": factory(PLAY.format(file=options.file)), "/test2": factory(PLAY.format(file=options.file))}
-    mounts["/record"] = factory(RECORD)
-    mounts["/record"].set_transport_mode(GstRtspServer.RTSPTransportMode.RECORD)
-    mounts["/record"].connect("media-configure", on_record_media)
+    for path, launch in RECORD.items():
+        mounts[path] = factory(launch)
+        mounts[path].set_transport_mode(GstRtspServer.RTSPTransportMode.RECORD)
+        mounts[path].connect("media-configure", on_record_media)
     if options.digest:
         server.set_auth(digest_auth(*options.digest.split(":", 1)))
         for mount in mounts.values():

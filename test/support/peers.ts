@@ -2,13 +2,15 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { testMedia } from './media.js';
+import { MEDIA, testMedia } from './media.js';
 import type { Namespace } from './netns.js';
 import { eventually, Program } from './program.js';
 
 /** Real RTSP servers and players as child processes in a namespace. */
 
 const PYTHON = '/usr/bin/python3'; // Debian's own: the one that has gi
+/** Where setup.mjs puts peers that npm has. */
+const NPM_PEERS = fileURLToPath(new URL('../../build-peers', import.meta.url));
 const script = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
 export type Transport = 'udp' | 'tcp';
@@ -104,6 +106,53 @@ export async function startVlcServer(namespace: Namespace, options: { port?: num
   };
 }
 
+/** rtsp-streaming-server of npm (UDP only): the test file in a loop on /stream1 of `port`, published from beside it. */
+export async function startNpmServer(namespace: Namespace, options: { port?: number } = {}): Promise<RtspServer> {
+  const { port = 8554 } = options;
+  const publishPort = port + 1000;
+  const server = start('rtsp-streaming-server', namespace, process.execPath, [
+    ...[script('npm-server.cjs'), NPM_PEERS, String(port), String(publishPort)],
+  ]);
+  await server.until('ready', () => (server.stdout.includes('ready') ? true : undefined));
+  const input = ['-re', '-stream_loop', '-1', '-i', testMedia(), '-c', 'copy'];
+  const url = `rtsp://127.0.0.1:${publishPort}/stream1`;
+  const publisher = start('its publisher', namespace, 'ffmpeg', [
+    '-nostdin',
+    '-v',
+    'error',
+    ...input,
+    '-f',
+    'rtsp',
+    url,
+  ]);
+  await server.until('its stream', () => (server.stdout.includes('published') ? true : undefined));
+  return {
+    async kill() {
+      await Promise.all([publisher.stop('SIGKILL'), server.stop('SIGKILL')]);
+    },
+  };
+}
+
+export interface FfmpegOrigin {
+  /** Ends it: the video frames that were published to it. */
+  frames(): Promise<number>;
+}
+
+/** ffmpeg as a listening origin: takes one connection, and on it one publisher. Default port 8554. */
+export async function startFfmpegOrigin(namespace: Namespace, options: { port?: number } = {}): Promise<FfmpegOrigin> {
+  const { port = 8554 } = options;
+  const input = ['-rtsp_flags', 'listen', '-i', `rtsp://0.0.0.0:${port}/live`];
+  const output = ['-c', 'copy', '-f', 'framecrc', '-'];
+  const program = start('ffmpeg origin', namespace, 'ffmpeg', ['-nostdin', '-v', 'error', ...input, ...output]);
+  await eventually('ffmpeg listens', () => namespace.exec('ss', ['-Htln', `sport = :${port}`]).trim() || undefined);
+  return {
+    async frames() {
+      await program.stop('SIGINT');
+      return videoPackets(program.stdout);
+    },
+  };
+}
+
 // ---------------------------------------------------------------- players
 
 /** ffmpeg, no decoding: counts the video packets (one per frame) it could demux. */
@@ -112,10 +161,14 @@ export async function playFfmpeg(namespace: Namespace, url: string, options: Pla
   const output = ['-t', String(options.seconds), '-c', 'copy', '-f', 'framecrc', '-'];
   const program = start('ffmpeg', namespace, 'ffmpeg', ['-nostdin', '-v', 'error', ...input, ...output]);
   const { code } = await program.exited;
-  // framecrc: "#media_type 0: video" names the stream, then one line "STREAM, dts, pts, …" per packet.
-  const video = /^#media_type (\d+): video$/m.exec(program.stdout)?.[1];
-  const frames = program.stdout.split('\n').filter((line) => video && line.startsWith(`${video},`)).length;
+  const frames = videoPackets(program.stdout);
   return code === 0 ? { frames } : { frames, error: program.stderr.trim() || `exit ${code}` };
+}
+
+/** framecrc: "#media_type 0: video" names the stream, then one line "STREAM, dts, pts, …" per packet. */
+function videoPackets(framecrc: string): number {
+  const video = /^#media_type (\d+): video$/m.exec(framecrc)?.[1];
+  return framecrc.split('\n').filter((line) => video && line.startsWith(`${video},`)).length;
 }
 
 /** GStreamer's rtspsrc: counts the access units after depayloading. Several URLs play at once in one process. */
@@ -135,6 +188,32 @@ export async function playMpv(namespace: Namespace, url: string, options: PlayOp
   const { code } = await program.exited;
   const frames = program.stdout.match(/showinfo_0: n: *\d+ /g)?.length ?? 0;
   return code === 0 ? { frames } : { frames, error: program.stderr.trim() || `exit ${code}` };
+}
+
+/** mplayer: decodes, and writes a status line for each frame. Its exit status says nothing. */
+export async function playMplayer(namespace: Namespace, url: string, options: PlayOptions): Promise<Played> {
+  const quiet = ['-nolirc', '-noconfig', 'all', '-vo', 'null', '-nosound', '-endpos', String(options.seconds)];
+  const transport = ['-lavfdopts', `o=rtsp_transport=${options.transport}`];
+  const program = start('mplayer', namespace, 'mplayer', [...quiet, ...transport, url]);
+  await program.exited;
+  const frames = program.stdout.match(/^V: /gm)?.length ?? 0;
+  return frames > 0 ? { frames } : { frames, error: program.stderr.trim().split('\n').at(-1) || 'no frame' };
+}
+
+/** GStreamer's rtspclientsink publishes the first `seconds` of the test file, without its sound, until `isDone`. */
+export async function publishGst(
+  namespace: Namespace,
+  url: string,
+  options: PlayOptions,
+  isDone: () => boolean,
+): Promise<void> {
+  const count = options.seconds * MEDIA.framesPerSecond;
+  const source = `filesrc location=${testMedia()} ! qtdemux ! h264parse ! identity eos-after=${count + 1} sync=true`;
+  const launch = `${source} ! rtspclientsink location=${url} protocols=${options.transport}`;
+  const program = start('rtspclientsink', namespace, 'gst-launch-1.0', ['-q', ...launch.split(' ')]);
+  // It does not end by itself at the end of its stream.
+  await eventually('all is published', () => (isDone() || !program.running ? true : undefined));
+  await program.stop('SIGINT');
 }
 
 /** ffmpeg publishes (ANNOUNCE, RECORD) the first `seconds` of the test file in real time. */
