@@ -1,4 +1,3 @@
-import { hash32 } from '../router/balancer/hash.js';
 import type { Service } from '../router/service.js';
 import type { RtspRequest, RtspResponse } from '../rtsp/message.js';
 import { type CarriedSession, CarriedSessions } from './carried-sessions.js';
@@ -27,15 +26,16 @@ export class ClientSessions {
   answered(request: RtspRequest, reply: RtspResponse, service: Service, serverId: string): void {
     if (request.method === 'TEARDOWN') this.#tornDown(request, reply, service, serverId);
     else {
-      const isAggregate = () => !this.#namesOneStream(request, service, serverId);
+      const isAggregate = () => !this.#keeper.namesOneStream(service, serverId, request.uri);
       this.#keeper.answered(service, serverId, request, reply.status, isAggregate);
     }
   }
 
-  /** Ends one stream of a session of this connection; nothing happens if there is none for that URL. */
+  /** Ends one stream of a session; nothing happens if there is none for that URL. */
   closeStream(slot: number, uri: string): void {
     const stream = this.carried.takeStream(slot, uri);
     if (stream) this.#keeper.closeStream(stream.stream);
+    else this.#keeper.closeNamed(slot, uri);
   }
 
   /** Ends sessions; returns how many. One may have gone on over a newer connection of its client: that stays. */
@@ -53,18 +53,12 @@ export class ClientSessions {
     }
   }
 
-  /** RFC 2326 §10.7: the URL of one stream of several means that stream alone. */
-  #namesOneStream({ uri }: RtspRequest, service: Service, serverId: string): boolean {
-    const streams = this.carried.find(service, serverId)?.session.streams;
-    const known = streams && { has: (url: string) => streams.has(hash32(url)) };
-    return this.#keeper.namesOneStream(service, serverId, uri, known);
-  }
-
   #tornDown(request: RtspRequest, reply: RtspResponse, service: Service, serverId: string): void {
     if (TEARDOWN_GOES_ON.has(reply.status) || (reply.status >= 300 && reply.status < 400)) return;
-    if (reply.status < 300 && this.#namesOneStream(request, service, serverId)) {
-      const found = this.carried.find(service, serverId);
-      if (found) this.closeStream(found.slot, request.uri);
+    // RFC 2326 §10.7: the URL of one stream of several means that stream alone.
+    if (reply.status < 300 && this.#keeper.namesOneStream(service, serverId, request.uri)) {
+      const slot = this.#keeper.ownSlot(service, serverId);
+      if (slot !== undefined) this.closeStream(slot, request.uri);
       return;
     }
     this.#keeper.ended(service, serverId, 'teardown');

@@ -1,6 +1,7 @@
 import type { Config } from '../config/types.js';
 import type { PacketEngine } from '../engine/packet-engine.js';
 import type { Logger } from '../log/logger.js';
+import { hash32 } from '../router/balancer/hash.js';
 import type { Claim } from '../router/claim.js';
 import type { Service } from '../router/service.js';
 import type { RtspRequest } from '../rtsp/message.js';
@@ -182,22 +183,26 @@ export class SessionKeeper {
     this.#options.sendTeardown(service, url, serverId);
   }
 
-  /**
-   * Whether a URL means one stream of several. `known`: those that were set up over the asking connection, if any.
-   * A row does not hold the URLs of its streams, so for a session that was set up over another connection it is
-   * judged by lying below the URL of the whole.
-   */
-  namesOneStream(
-    service: Service,
-    serverId: string,
-    uri: string,
-    known: { has(uri: string): boolean } | undefined,
-  ): boolean {
+  /** This worker's row of the session, if it has one. */
+  ownSlot(service: Service, serverId: string): number | undefined {
+    return this.#options.table.findOwn(service.index, serverId);
+  }
+
+  /** Whether a URL means one stream of several, wherever they were set up. */
+  namesOneStream(service: Service, serverId: string, url: string): boolean {
     const { table } = this.#options;
-    const rows = table.find(service.index, serverId, table.worker).flatMap(({ slot }) => table.read(slot) ?? []);
-    const streams = rows.reduce((sum, row) => sum + row.streams, 0);
-    if (streams < 2) return false;
-    return known ? known.has(uri) : rows.every(({ controlUrl }) => liesBelow(uri, controlUrl));
+    const rows = table.find(service.index, serverId, table.worker);
+    const streams = rows.flatMap(({ slot }) => table.streamsOf(slot));
+    return streams.length > 1 && streams.some(({ slot }) => table.readStream(slot)?.urlHash === hash32(url));
+  }
+
+  /** Ends the stream of a URL that was set up over another connection, where its media does not need that one. */
+  closeNamed(session: number, url: string): void {
+    const { table } = this.#options;
+    for (const { slot } of table.streamsOf(session)) {
+      const stream = table.readStream(slot);
+      if (stream?.urlHash === hash32(url) && table.isDatagrams(stream)) this.closeStream(slot);
+    }
   }
 
   closeStream(stream: number): void {
@@ -301,9 +306,4 @@ export class SessionKeeper {
     this.#told.set(key, time);
     return true;
   }
-}
-
-function liesBelow(uri: string, whole: string): boolean {
-  const base = `${whole.replace(/\/+$/, '')}/`;
-  return uri.startsWith(base) && uri.length > base.length && uri[base.length] !== '?';
 }

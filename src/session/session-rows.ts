@@ -141,6 +141,11 @@ export class SessionRows {
     return found;
   }
 
+  /** Whether its media goes by UDP, and so by no RTSP connection. */
+  isDatagrams({ transport }: StreamView): boolean {
+    return transport === this.region.layout.streamTransport.udp;
+  }
+
   /** An open or closing stream; undefined for a free row. */
   readStream(slot: number): StreamView | undefined {
     const row = this.region.streamAt(slot);

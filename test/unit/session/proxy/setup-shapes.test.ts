@@ -142,6 +142,26 @@ describe('a stream that is set up again with another transport', () => {
     expect(sessions(farm)).toHaveLength(1);
   });
 
+  it('over another connection leaves its former ports', async () => {
+    const { farm, client, server } = await fakeFarm();
+    const { session } = await setUp(client, server);
+    await setUp(client, server, {
+      ...{ cseq: 2, session, uri: `${URL}/track2` },
+      transport: 'RTP/AVP;unicast;client_port=20502-20503',
+    });
+    client.socket.end();
+    await server.rest();
+    const again = await farm.connect();
+    const fields = ['Transport: RTP/AVP;unicast;client_port=20504-20505', `Session: ${session}`];
+    again.send(request('SETUP', `${URL}/track1`, 3, fields));
+    const other = (await farm.servers[0]?.accepted()) as Peer;
+    const asked = field(await other.message(), 'Transport');
+    other.send(answer(3, [`Transport: ${asked};server_port=20604-20605`, 'Session: S1']));
+    await again.message();
+    const ports = [...farm.proxy.engine.streams.values()].map(({ server }) => server.rtp.port);
+    expect(ports.sort()).toEqual([20502, 20504]);
+  });
+
   it('and is interleaved as long as one stream of the session is', async () => {
     const { farm, client, server } = await fakeFarm();
     const { session } = await setUp(client, server, INTERLEAVED);
