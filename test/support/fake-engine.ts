@@ -8,7 +8,7 @@ type Pairs = Record<'client' | 'server', PortPair>;
 /** Takes the sockets of streams as vault and engine do, and lets go of them at once when told. */
 export class FakeEngine {
   /** What is relayed now, by stream row. */
-  readonly streams = new Map<number, Pairs>();
+  readonly streams: Map<number, Pairs>;
   handedOver = 0;
   /** Thrown by the next `handOver`. */
   fault: Error | undefined;
@@ -17,7 +17,8 @@ export class FakeEngine {
 
   readonly #wires: Wires | undefined;
 
-  constructor(region: SharedRegion, closeFd: (fd: number) => void, wires?: Wires) {
+  constructor(region: SharedRegion, closeFd: (fd: number) => void, wires?: Wires, streams = new Map<number, Pairs>()) {
+    this.streams = streams;
     this.#region = region;
     this.#closeFd = closeFd;
     this.#wires = wires;

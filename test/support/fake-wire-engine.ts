@@ -67,9 +67,10 @@ export class FakeWireEngine {
     };
   }
 
-  /** What a dead worker was told and did not read is lost with it. */
-  forgetInbox(): void {
+  /** What it was told and did not read is lost with it. */
+  workerDied(): void {
     this.#inbox.length = 0;
+    this.#wake = () => {};
   }
 
   /** A new engine: it says where every wire stands. */

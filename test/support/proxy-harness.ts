@@ -38,6 +38,8 @@ export interface HarnessOptions {
   region?: SharedRegion;
   /** Connections move to it; without one they stay. */
   wireEngine?: FakeWireEngine;
+  /** A worker that died: what it left to the engine is still there. */
+  predecessor?: ProxyHarness | undefined;
 }
 
 export interface Sockets {
@@ -67,13 +69,15 @@ export class ProxyHarness {
   readonly log: LogLine[] = [];
   readonly told = { touched: [] as string[], ended: [] as string[], failed: [] as string[], worked: [] as string[] };
   /** Descriptors of the media sockets that are open, the engine's included. */
-  readonly media = new Set<number>();
+  readonly media: Set<number>;
   /** Monotonic milliseconds; a test moves it. */
   nowMs = 1_000_000;
   #server: Server | undefined;
+  #dead = false;
   readonly #peers: Peer[] = [];
 
-  constructor({ services, config, region, wireEngine, sockets = realSockets }: HarnessOptions) {
+  constructor({ services, config, region, wireEngine, predecessor, sockets = realSockets }: HarnessOptions) {
+    this.media = predecessor?.media ?? new Set();
     this.config = { ...baseConfig(services), ...config };
     this.region = region ?? freshRegion({ services: services.length, sessionsPerWorker: 16, streamsPerWorker: 32 });
     const now = () => this.nowMs;
@@ -97,7 +101,7 @@ export class ProxyHarness {
     };
     const worker = { worker: 0, vaultFd: -1, wakeFds: [-1], inboxFd: -1, now };
     const wires = wireEngine && new Wires({ binding: wireEngine.binding, region: this.region, ...worker });
-    this.engine = new FakeEngine(this.region, close, wires);
+    this.engine = new FakeEngine(this.region, close, wires, predecessor?.engine.streams);
     this.ports = new PortAllocator({
       range: this.config.mediaPorts,
       policy: this.config.portPolicy,
@@ -183,9 +187,22 @@ export class ProxyHarness {
     return this.services[service]?.load() ?? Number.NaN;
   }
 
+  get dead(): boolean {
+    return this.#dead;
+  }
+
+  /** What `kill -9` leaves of a worker: nothing is said or closed any more. Its connections must have been moved. */
+  async die(): Promise<void> {
+    this.#dead = true;
+    const server = this.#server as Server;
+    server.close();
+    await once(server, 'close');
+  }
+
   /** Ends all sessions and connections. */
   async close(): Promise<void> {
     for (const peer of this.#peers) peer.destroy();
+    if (this.#dead) return;
     this.keeper.endAll('shutdown');
     this.proxy.close();
     const server = this.#server;

@@ -13,10 +13,15 @@ import { type HarnessOptions, ProxyHarness } from '../../../support/proxy-harnes
 export const URL = 'rtsp://edge.example:8554/live';
 
 export interface Farm {
+  /** The worker; after `takeOver` its successor. */
   proxy: ProxyHarness;
   servers: ScriptedServer[];
   wireEngine: FakeWireEngine | undefined;
   connect(): Promise<Peer>;
+  /** The worker dies. */
+  kill(): Promise<void>;
+  /** It dies unless it did already, and another one goes on in its place. */
+  takeOver(): Promise<void>;
 }
 
 export interface FarmOptions extends Partial<Pick<HarnessOptions, 'config' | 'sockets'>> {
@@ -44,21 +49,46 @@ export async function startFarm({
   });
   const region = freshRegion({ services: services.length, sessionsPerWorker: 16, streamsPerWorker: 32 });
   const wireEngine = wires ? new FakeWireEngine(region) : undefined;
-  const proxy = new ProxyHarness({ services, region, ...(wireEngine ? { wireEngine } : {}), ...options });
-  await proxy.listen();
+  const wired = wireEngine ? { wireEngine } : {};
+  const workers: ProxyHarness[] = [];
+  const start = async (): Promise<ProxyHarness> => {
+    const worker = new ProxyHarness({ services, region, predecessor: workers.at(-1), ...wired, ...options });
+    workers.push(worker);
+    await worker.listen();
+    return worker;
+  };
+  const farm: Farm = {
+    proxy: await start(),
+    servers,
+    wireEngine,
+    connect: () => farm.proxy.connect(),
+    async kill() {
+      await farm.proxy.die();
+      wireEngine?.workerDied();
+    },
+    async takeOver() {
+      if (!farm.proxy.dead) await farm.kill();
+      farm.proxy = await start();
+      farm.proxy.keeper.adopt();
+      farm.proxy.proxy.adopt();
+    },
+  };
   onTestFinished(async () => {
-    await Promise.all([proxy.close(), ...servers.map((server) => server.close())]);
+    await Promise.all([...workers.map((worker) => worker.close()), ...servers.map((server) => server.close())]);
     await vi.waitFor(() => expect(openSockets(), 'descriptors of sockets').toBe(before), {
       interval: 1,
       timeout: 4_000,
     });
+    const { proxy } = farm;
     expect(proxy.proxy.connections, 'client connections').toBe(0);
+    await vi.waitFor(() => expect(wireEngine?.wires.size ?? 0, 'wires').toBe(0), { timeout: 4_000 });
+    farm.proxy.table.freeReleased();
     expect(proxy.engine.streams.size, 'streams of the engine').toBe(0);
     expect([...proxy.media], 'media sockets').toEqual([]);
     expect(proxy.table.stats(), 'rows').toMatchObject({ sessions: 0, streams: 0 });
     for (const service of proxy.services) expect(service.load(), `load of ${service.name}`).toBe(0);
   });
-  return { proxy, servers, wireEngine, connect: () => proxy.connect() };
+  return farm;
 }
 
 /** A farm that balances by another method. */
