@@ -97,10 +97,10 @@ export class RtspConnection {
     if (!this.over) this.#transport.done();
   }
 
-  /** Sends one whole frame, or drops it whole and counts it when the peer reads too slowly. */
-  sendFrame(channel: number, frame: Buffer): boolean {
+  /** Sends one whole frame, or drops it whole and counts it when more than `backlog` bytes wait for the peer to read. */
+  sendFrame(channel: number, frame: Buffer, backlog = MAX_FRAME_BACKLOG): boolean {
     if (this.over) return false;
-    if (this.#transport.backlog > MAX_FRAME_BACKLOG) {
+    if (this.#transport.backlog > backlog) {
       this.framesDropped++;
       return false;
     }

@@ -30,7 +30,7 @@ export class FrameRelay {
       this.#proxy.counters.framesUnknownChannel++;
       return;
     }
-    if (this.#client.sendFrame(clientChannel, frame)) {
+    if (this.#send(this.#client, clientChannel, frame)) {
       this.#passed++;
       this.#proxy.counters.framesToClient++;
       this.#proxy.table.countFrame(route.stream, route.serverLeg, frame.length);
@@ -43,10 +43,17 @@ export class FrameRelay {
       this.#proxy.counters.framesUnknownChannel++;
       return;
     }
-    if (route.upstream.sendFrame(route.channel, frame)) {
+    if (this.#send(route.upstream.connection, route.channel, frame)) {
       this.#proxy.counters.framesToServer++;
       this.#proxy.table.countFrame(route.stream, route.clientLeg, frame.length);
     } else this.#dropped(route.stream, route.clientLeg);
+  }
+
+  #send(to: RtspConnection, channel: number, frame: Buffer): boolean {
+    const { interleavedBacklog, interleavedOverflow } = this.#proxy.config;
+    const sent = to.sendFrame(channel, frame, interleavedBacklog);
+    if (!sent && interleavedOverflow === 'close') to.destroy(new Error('peer does not read its media'));
+    return sent;
   }
 
   #dropped(stream: number, leg: number): void {

@@ -119,10 +119,6 @@ export class Upstream {
     });
   }
 
-  sendFrame(channel: number, frame: Buffer): boolean {
-    return this.#connection.sendFrame(channel, frame);
-  }
-
   close(): void {
     this.#connection.end();
   }

@@ -127,6 +127,17 @@ describe('interleaved frames', () => {
     await pass(client, server, request('OPTIONS', '*', 9), answer(9));
   }, 30_000);
 
+  it('that a client does not read cost it its connection where that is the policy', async () => {
+    const farm = await startFarm({ config: { interleavedOverflow: 'close', interleavedBacklog: 65_536 } });
+    const { client, server } = await meet(farm);
+    await setUp(client, server, INTERLEAVED);
+    client.socket.pause();
+    const sending = setInterval(() => server.send(Buffer.concat(Array(100).fill(frame(0, 'x'.repeat(9_994))))), 1);
+    await vi.waitFor(() => expect(farm.proxy.proxy.connections).toBe(0), { timeout: 20_000 });
+    clearInterval(sending);
+    expect(farm.proxy.proxy.counters.framesDropped).toBeGreaterThan(0);
+  }, 30_000);
+
   it('that reach the client keep the session alive, the server alone does not', async () => {
     const { farm, client, server } = await interleaved();
     const sessions = () => farm.proxy.table.stats().sessions;
