@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <climits>
+#include <ctime>
 
 #include "memory/cell.h"
 #include "wire/kernel_counts.h"
@@ -27,6 +28,12 @@ constexpr table::Millis kLingerMs = 5'000;            // for the peer's FIN afte
 constexpr table::Millis kArrivalMs = 5'000;           // for the descriptor of a wire that was heard of
 // Of a receive buffer, what surely holds payload: the kernel's own share is at most the rest.
 constexpr uint32_t kPayloadShare = 4;
+
+table::Millis MonotonicMillis() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<table::Millis>(now.tv_sec) * 1e3 + static_cast<table::Millis>(now.tv_nsec) / 1e6;
+}
 
 uint32_t ReceiveBuffer(int fd) {
   int bytes = 0;
@@ -60,6 +67,7 @@ WireSet::WireSet(table::Region& region, const Options& options, counters::Counte
   for (uint32_t worker = 0; worker < region.workers(); ++worker) {
     outboxes_.push_back(region.Outbox(worker, options.thread));
   }
+  now_ = MonotonicMillis();  // the streams name wires, which are waited for from now on
   streams_.Load(now_);
 }
 

@@ -105,7 +105,7 @@ export class WorkerProcess {
       keeper: this.#keeper,
       ports,
       engine,
-      wires: undefined, // until the engine relays them
+      wires,
       descriptors: binding,
       legIndex: binding.layout.legIndex,
       now,

@@ -70,6 +70,7 @@ it.each([
   await killAtRandom(which, KILLS);
   killed = true;
   await Promise.all(talks);
+  expect([...origin.amiss, ...clients.flatMap(({ amiss }) => amiss)]).toEqual([]);
   for (const client of clients) await client.tearDown();
   expect([...origin.amiss, ...clients.flatMap(({ amiss }) => amiss)]).toEqual([]);
   for (const [from, to] of [

@@ -12,7 +12,7 @@ const RTP_HEADER = 12;
 const USUAL_MAX = 1_400;
 const LARGEST = 65_535;
 const LARGE_EVERY = 997;
-const FRAMES_PER_TURN = 20;
+const FRAMES_PER_TURN = 2;
 const TURN_MS = 5;
 /** A server's own requests, and a client's receiver reports. */
 const ASK_EVERY_TURNS = 20;
@@ -202,11 +202,20 @@ export class CheckedClient extends CheckedEnd {
   answered = 0;
   #cseq = 0;
   #lastAsked = 0;
-  #waiting: { cseq: number; method: string; resolve(message: RtspMessage): void } | undefined;
+  #waiting:
+    | { cseq: number; method: string; resolve(message: RtspMessage): void; reject(error: Error): void }
+    | undefined;
 
   constructor(socket: Socket, url: string) {
     super(socket);
     this.#url = url;
+    socket.on('close', () => {
+      const waiting = this.#waiting;
+      if (!waiting) return;
+      const error = new Error(`closed before ${waiting.method} ${waiting.cseq} was answered: ${this.amiss}`);
+      this.amiss.push(error.message);
+      waiting.reject(error);
+    });
   }
 
   async play(): Promise<void> {
@@ -231,7 +240,8 @@ export class CheckedClient extends CheckedEnd {
   /** One request after the other until `until` says so; each must get its answer, and no other. */
   async talk(until: () => boolean): Promise<void> {
     while (!until() && !this.closed) {
-      await this.#ask('GET_PARAMETER', this.#url, [`Session: ${this.#session}`]);
+      // A connection that closed is amiss, which is noted there.
+      await this.#ask('GET_PARAMETER', this.#url, [`Session: ${this.#session}`]).catch(() => {});
       await new Promise((resolve) => setTimeout(resolve, Math.random() * 20));
     }
   }
@@ -266,8 +276,7 @@ export class CheckedClient extends CheckedEnd {
   async #ask(method: string, url: string, fields: readonly string[] = []): Promise<RtspMessage> {
     const cseq = ++this.#cseq;
     return await new Promise((resolve, reject) => {
-      this.#waiting = { cseq, method, resolve };
-      this.socket.once('close', () => reject(new Error(`closed before ${method} was answered: ${this.amiss}`)));
+      this.#waiting = { cseq, method, resolve, reject };
       this.write([`${method} ${url} RTSP/1.0`, `CSeq: ${cseq}`, ...fields]);
     });
   }
