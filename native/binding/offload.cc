@@ -6,7 +6,6 @@
 
 #include "binding/functions.h"
 #include "binding/process_region.h"
-#include "offload/bpf.h"
 
 namespace penstock::binding {
 namespace {
@@ -44,7 +43,6 @@ Napi::Value OffloadStart(const Napi::CallbackInfo& info) {
   ProcessHolder& state = State();
   const std::lock_guard lock(state.mutex);
   if (state.holder) throw std::runtime_error("offload is started already");
-  if (const std::string found = offload::ProbeOffload(); found != "ok") throw std::runtime_error(found);
   state.holder = std::make_unique<offload::Holder>(region);
   const offload::MapFds fds = state.holder->fds();
   Napi::Object result = Napi::Object::New(info.Env());

@@ -180,16 +180,21 @@ int LookUpBatch(int map_fd, Batch& batch, void* keys, void* values, uint32_t cap
   return 0;
 }
 
+void RequireTcx() {
+  bpf_attr attributes{};
+  attributes.query.target_fd = kLoopback;
+  attributes.query.attach_type = kTcxIngress;
+  if (Call(BPF_PROG_QUERY, attributes) == 0) return;
+  const int error = errno;
+  throw SystemError("bpf", error == EINVAL ? "tcx, which needs Linux 6.6" : "tcx", error);
+}
+
 std::string ProbeOffload() {
   try {
+    RequireTcx();
     const Maps maps = CreateMaps(1);
-    const UniqueFd program = LoadRelay(maps.flows.get(), maps.cells.get());
-    bpf_attr attributes{};
-    attributes.query.target_fd = kLoopback;
-    attributes.query.attach_type = kTcxIngress;
-    if (Call(BPF_PROG_QUERY, attributes) == 0) return "ok";
-    if (errno == EINVAL) return "the kernel is too old: tcx needs Linux 6.6";
-    throw SystemError("bpf", "tcx query");
+    LoadRelay(maps.flows.get(), maps.cells.get());
+    return "ok";
   } catch (const SystemError& failure) {
     return failure.what();
   }

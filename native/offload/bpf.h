@@ -19,7 +19,9 @@ struct MapShape {
   uint32_t flags;
 };
 memory::UniqueFd CreateMap(const MapShape& shape);
-// The relay, bound to these maps. The error carries the verifier's last word.
+// Returns where the kernel has what the relay is attached by.
+void RequireTcx();
+// The relay, bound to these maps. Some tenths of a second of the verifier's work, whose last word an error carries.
 memory::UniqueFd LoadRelay(int flows_fd, int cells_fd);
 // Runs it on what `interface` receives, as long as the descriptor is open (a tcx link).
 memory::UniqueFd AttachIngress(int program_fd, uint32_t interface);

@@ -19,11 +19,17 @@ std::string NameOf(uint32_t interface) {
   return ::if_indextoname(interface, name) != nullptr ? name : "interface " + std::to_string(interface);
 }
 
+// Cheap questions come first: each may have no for an answer.
+Maps MakeMaps(const table::Region& region) {
+  RequireTcx();
+  return CreateMaps(region.streams());
+}
+
 }  // namespace
 
 Holder::Holder(const table::Region& region)
     : region_(region),
-      maps_(CreateMaps(region.streams())),
+      maps_(MakeMaps(region)),
       program_(LoadRelay(maps_.flows.get(), maps_.cells.get())),
       table_(fds(), region.streams()) {}
 

@@ -1,5 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { MEDIA } from '../support/media.js';
 import { NET, TestNetwork } from '../support/netns.js';
+import { publishFfmpeg, startGstServer } from '../support/peers.js';
 import { Penstock, startOrigin } from '../support/penstock.js';
 import { eventually } from '../support/program.js';
 import { TestSession } from '../support/rtsp-client.js';
@@ -14,6 +16,7 @@ let sessions: TestSession[] = [];
 beforeAll(async () => {
   net = TestNetwork.create();
   await startOrigin(net.serverA, ['--listen', `${NET.serverA.ip}:8554`]);
+  await startOrigin(net.serverA, ['--listen', `[${NET.serverA.ip6}]:8554`]);
   await startOrigin(net.appliance, ['--listen', `${LOOPBACK}:8556`]);
 });
 afterEach(async () => {
@@ -67,6 +70,37 @@ it('media of a peer on this machine takes the sockets, and says why', async () =
   const [session] = await appliance.show('session');
   expect([session?.tier, session?.tierReason]).toEqual(['gso', 'peer on this machine']);
   expect((await counters()).get('kept_loopback')).toBe(1);
+});
+
+it('media between IPv4 and IPv6 takes the sockets, and says why', async () => {
+  await start('--server', `[${NET.serverA.ip6}]:8554`);
+  await play();
+  const [session] = await appliance.show('session');
+  expect([session?.tier, session?.tierReason]).toEqual(['gso', 'IPv4 to IPv6']);
+});
+
+it('without the rights media takes the sockets, and the log says what is missing', async () => {
+  const listen = ['--listen', LISTEN, '--server', `${NET.serverA.ip}:8554`, '--receive-buffer', '128M'];
+  const weak = ['setpriv', '--inh-caps', '-all', '--bounding-set', '-bpf,-net_admin,-sys_admin'];
+  appliance = await Penstock.start(net.appliance, listen, undefined, weak);
+  await play();
+  const [session] = await appliance.show('session');
+  expect([session?.tier, session?.tierReason]).toEqual(['gso', 'not available here']);
+  const refusal = await appliance.log('tier offload is not available');
+  expect(refusal).toMatchObject({ level: 'info', reason: expect.stringContaining('EPERM') });
+  const smaller = await appliance.log('receive buffers are smaller than receive-buffer asks for');
+  expect(smaller).toMatchObject({ level: 'warn', fix: 'sudo sysctl -w net.core.rmem_max=134217728' });
+});
+
+it('what a client publishes is relayed by the kernel as well', async () => {
+  const recorder = await startGstServer(net.serverB);
+  await start('--server', `${NET.serverB.ip}:8554`, '--packet-path', 'offload');
+  const seconds = 5;
+  await publishFfmpeg(net.client, `rtsp://${LISTEN}/record`, { transport: 'udp', seconds });
+  await eventually('every frame', () => recorder.state.video >= seconds * MEDIA.framesPerSecond - 2 || undefined);
+  const now = await counters();
+  expect(now.get('offload_entered')).toBe(2);
+  expect(now.get('offload_packets')).toBeGreaterThan(now.get('forwarded') ?? 0);
 });
 
 it.each(['offload', 'gso'])('two pinned engine threads share the streams, tier %s', async (path) => {

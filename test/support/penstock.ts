@@ -22,9 +22,10 @@ function readLines(text: string): LogLine[] {
   return lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as LogLine);
 }
 
-/** The command line as a program in a namespace. */
-export function penstock(namespace: Namespace, args: string[]): Program {
-  const child = namespace.spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+/** The command line as a program in a namespace. `through`: a command that starts it, such as setpriv. */
+export function penstock(namespace: Namespace, args: string[], through: string[] = []): Program {
+  const [command = '', ...all] = [...through, process.execPath, MAIN, ...args];
+  const child = namespace.spawn(command, all, { stdio: ['ignore', 'pipe', 'pipe'] });
   return new Program(`penstock ${args[0]}`, child);
 }
 
@@ -44,18 +45,18 @@ export class Penstock {
   #primary: number;
   #ended = false;
 
-  private constructor(namespace: Namespace, args: string[], stateDir: string | undefined) {
+  private constructor(namespace: Namespace, args: string[], stateDir?: string, through?: string[]) {
     this.#ownStateDir = stateDir === undefined;
     this.stateDir = stateDir ?? mkdtempSync(join(tmpdir(), 'penstock-state-'));
     // Tests leave sessions behind on purpose: SIGTERM ends them at once.
     const always = ['--state-dir', this.stateDir, '--drain-timeout', '0'];
-    this.#program = penstock(namespace, ['serve', ...always, ...args]);
+    this.#program = penstock(namespace, ['serve', ...always, ...args], through);
     this.#primary = this.#program.pid;
   }
 
   /** `penstock serve ARGS`; resolves at the log line that says ready. Without `stateDir` a temporary one is used. */
-  static async start(namespace: Namespace, args: string[], stateDir?: string): Promise<Penstock> {
-    const appliance = new Penstock(namespace, args, stateDir);
+  static async start(namespace: Namespace, args: string[], stateDir?: string, through?: string[]): Promise<Penstock> {
+    const appliance = new Penstock(namespace, args, stateDir, through);
     await appliance.log('ready');
     return appliance;
   }
