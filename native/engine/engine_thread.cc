@@ -11,6 +11,7 @@
 #include <string>
 
 #include "memory/system_error.h"
+#include "net/segments.h"
 #include "rtp/rewriter.h"
 
 namespace penstock::engine {
@@ -208,16 +209,15 @@ void EngineThread::ReceiveFrom(Leg& leg) {
 // Makes packets of a datagram: several where GRO merged them.
 void EngineThread::Split(Leg& leg, const net::Datagram& datagram) {
   const uint32_t before = used_;
-  const size_t segment = datagram.segment != 0 ? datagram.segment : datagram.bytes.size();
-  std::span<uint8_t> rest = datagram.bytes;
-  do {
+  net::Segments segments(datagram.bytes, datagram.segment);
+  std::span<uint8_t> bytes;
+  while (used_ - before < kMessagePackets && segments.Next(bytes)) {
     Packet& packet = packets_[used_++];
-    packet.bytes = rest.first(std::min(segment, rest.size()));
+    packet.bytes = bytes;
     packet.source = &datagram.source;
     packet.leg = &leg;
     packet.verdict = datagram.truncated ? Verdict::truncated : Verdict::forwarded;
-    rest = rest.subspan(packet.bytes.size());
-  } while (!rest.empty() && used_ - before < kMessagePackets);
+  }
   counters_.Add(Counter::rx_packets, used_ - before);
   if (used_ - before > 1) counters_.Add(Counter::gro_merged, used_ - before);
 }
