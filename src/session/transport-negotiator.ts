@@ -96,6 +96,8 @@ export interface Declared {
 export const MAX_UDP_ALTERNATIVES = 4;
 
 const HIGHEST_PORT = 65535;
+/** `x=";destination=192.0.2.66"`: a server that knows no quotes reads a parameter there that we did not check. */
+const HIDDEN_PARAMS = /"[^"]*;[^"]*(?:destination|source|port|interleaved)/i;
 const HIGHEST_CHANNEL = 255;
 
 /**
@@ -114,7 +116,8 @@ export function planRequest(value: string): TransportPlan {
 
 /**
  * The Transport field for the server: `client_port` is ours, and nothing in it can make the server send
- * elsewhere (`destination`) or shows what a former answer said (`source`, `server_port`). All else stays.
+ * elsewhere (`destination`, or what quotes hide) or shows what a former answer said (`source`, `server_port`). All
+ * else stays.
  */
 export function toServer(plan: TransportPlan, ports: ServerSidePorts): string {
   return formatTransport(plan.map((alternative, place) => serverSpec(alternative, ports[place])));
@@ -210,6 +213,7 @@ function directions(mode: string | undefined): { clientSends: boolean; serverSen
 
 function serverSpec({ kind, spec }: Alternative, ports: PortNumbers | undefined): TransportSpec {
   const out = removeParam(removeParam(cloneSpec(spec), 'destination'), 'source');
+  out.params = out.params.filter(({ raw }) => !HIDDEN_PARAMS.test(raw));
   if (kind !== 'udp') return out;
   removeParam(out, 'server_port');
   if (ports !== undefined) writePorts(out, 'client_port', ports, out);

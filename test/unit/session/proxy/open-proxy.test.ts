@@ -109,6 +109,8 @@ describe('a client cannot lead elsewhere by', () => {
     ['two destination=', `RTP/AVP;unicast;destination=${US};destination=${STRANGER};client_port=20500-20501`],
     ['destination= in another case', `RTP/AVP;unicast;DESTINATION=${STRANGER};client_port=20500-20501`],
     ['destination= with spaces', `RTP/AVP;unicast; destination = ${STRANGER} ;client_port=20500-20501`],
+    ['destination= inside quotes', `RTP/AVP;unicast;x=";destination=${STRANGER};y";client_port=20500-20501`],
+    ['destination= behind a quote that nobody closes', `RTP/AVP;client_port=20500-20501;x=";destination=${STRANGER}`],
     [
       'destination= of a second alternative',
       `RTP/AVP/TCP;interleaved=0-1,RTP/AVP;unicast;destination=${STRANGER};client_port=20500-20501`,
