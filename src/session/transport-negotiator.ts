@@ -96,7 +96,11 @@ export interface Declared {
 export const MAX_UDP_ALTERNATIVES = 4;
 
 const HIGHEST_PORT = 65535;
-/** `x=";destination=192.0.2.66"`: a server that knows no quotes reads a parameter there that we did not check. */
+/**
+ * `destination=192.0.2.66;RTP/AVP`, `x=";destination=192.0.2.66"`: a server that knows no quotes, or no order, reads
+ * a parameter there that we did not check.
+ */
+const HIDING_PROTOCOL = /["=]/;
 const HIDDEN_PARAMS = /"[^"]*;[^"]*(?:destination|source|port|interleaved)/i;
 const HIGHEST_CHANNEL = 255;
 
@@ -106,8 +110,8 @@ const HIGHEST_CHANNEL = 255;
  * alternatives beyond the limit.
  */
 export function planRequest(value: string): TransportPlan {
-  const specs = parseTransport(value);
-  if (specs.length === 0) throw new PenstockError('PENSTOCK_ERR_BAD_TRANSPORT', 'the Transport field is empty');
+  const specs = parseTransport(value).filter(({ protocol }) => !HIDING_PROTOCOL.test(protocol));
+  if (specs.length === 0) throw new PenstockError('PENSTOCK_ERR_BAD_TRANSPORT', 'no protocol in the Transport field');
   const unicast = specs.filter((spec) => !isMulticast(spec)).map(readAlternative);
   if (unicast.length === 0) throw new PenstockError('PENSTOCK_ERR_TRANSPORT', `multicast is not relayed: ${value}`);
   let udp = 0;
@@ -214,8 +218,9 @@ function directions(mode: string | undefined): { clientSends: boolean; serverSen
 function serverSpec({ kind, spec }: Alternative, ports: PortNumbers | undefined): TransportSpec {
   const out = removeParam(removeParam(cloneSpec(spec), 'destination'), 'source');
   out.params = out.params.filter(({ raw }) => !HIDDEN_PARAMS.test(raw));
-  if (kind !== 'udp') return out;
   removeParam(out, 'server_port');
+  // To the server we are the client: a port that is not ours to give may be another session's.
+  if (kind !== 'udp') return removeParam(out, 'client_port');
   if (ports !== undefined) writePorts(out, 'client_port', ports, out);
   return out;
 }

@@ -24,7 +24,8 @@ export function mapRtpInfoUrls(value: string, change: (url: string) => string): 
 function urlBounds(value: string, from: number, entryEnd: number): [number, number] {
   if (value[from] === '"') {
     const close = value.indexOf('"', from + 1);
-    return [from + 1, close === -1 ? entryEnd : close];
+    // A quote that closes behind the next `url=` is none.
+    return [from + 1, close === -1 || close > entryEnd ? entryEnd : close];
   }
   const entry = value.slice(from, entryEnd);
   const url = entry.slice(0, PARAMETER.exec(entry)?.index).trimEnd();

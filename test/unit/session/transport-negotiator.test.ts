@@ -336,12 +336,17 @@ describe('what is not RTP', () => {
   });
 
   it('passes where it names neither ports nor channels', () => {
-    for (const asked of ['x-real-rdt/tcp;mode=play', 'RAW/RAW/UDP;unicast', 'X/Y/SCTP;client_port=5000-5001']) {
+    for (const asked of ['x-real-rdt/tcp;mode=play', 'RAW/RAW/UDP;unicast', 'X/Y/SCTP;unicast']) {
       expect(sent(asked)).toBe(asked);
       const reply = `${asked};client_port=1-2;server_port=3-4;source=${SERVICE_IP};destination=10.77.2.1`;
       expect(match(asked, reply)).toMatchObject({ kind: 'opaque', chosen: 0 });
       expect(answered(asked, reply)).toBe(reply);
     }
+  });
+
+  it('names no ports to a server where none are ours', () => {
+    expect(sent('X/Y/SCTP;client_port=5000-5001')).toBe('X/Y/SCTP');
+    expect(sent('RTP/AVP/TCP;client_port=5000-5001;interleaved=0-1')).toBe('RTP/AVP/TCP;interleaved=0-1');
   });
 });
 

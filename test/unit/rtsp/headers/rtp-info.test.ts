@@ -21,6 +21,7 @@ const cases: { name: string; value: string; urls: string[] }[] = [
   { name: 'no parameters and relative URLs', value: 'url=trackID=1 , URL = t2 ', urls: ['trackID=1', 't2'] },
   { name: 'parameters first', value: 'seq=1;url=a;rtptime=2', urls: ['a'] },
   { name: 'a quote that never closes', value: 'url="rtsp://h/a;seq=1', urls: ['rtsp://h/a;seq=1'] },
+  { name: 'a quote that closes in the next entry', value: 'url="a;seq=1,url=b";seq=2', urls: ['a;seq=1', 'b"'] },
   { name: 'no URL', value: 'seq=1;rtptime=2', urls: [] },
   { name: 'nothing', value: '', urls: [] },
 ];

@@ -111,6 +111,8 @@ describe('a client cannot lead elsewhere by', () => {
     ['destination= with spaces', `RTP/AVP;unicast; destination = ${STRANGER} ;client_port=20500-20501`],
     ['destination= inside quotes', `RTP/AVP;unicast;x=";destination=${STRANGER};y";client_port=20500-20501`],
     ['destination= behind a quote that nobody closes', `RTP/AVP;client_port=20500-20501;x=";destination=${STRANGER}`],
+    ['destination= in the place of a protocol', `destination=${STRANGER};RTP/AVP;client_port=20500,RTP/AVP;unicast`],
+    ['destination= in a quoted protocol', `RTP/"AVP;destination=${STRANGER},RTP/AVP",RTP/AVP;unicast`],
     [
       'destination= of a second alternative',
       `RTP/AVP/TCP;interleaved=0-1,RTP/AVP;unicast;destination=${STRANGER};client_port=20500-20501`,
