@@ -9,8 +9,6 @@ export interface RouteRequest {
   /** That of the listener on which the client came. */
   vserver: Vserver;
   key: RouteKey;
-  /** What the Session id of the request decoded to. */
-  session?: ServiceAddress | undefined;
   /** The service that the client's connection is bound to. */
   connectionService?: Service | undefined;
   /** Services that already failed for this request. */
@@ -19,7 +17,7 @@ export interface RouteRequest {
 
 /** A connection that gets a service by `recent` or `balancer` holds it by a claim, and has to release it. */
 export type Route =
-  | { service: Service; by: 'session' | 'connection'; claim?: undefined }
+  | { service: Service; by: 'connection'; claim?: undefined }
   | { service: Service; by: 'recent' | 'balancer'; claim: Claim };
 
 /** Decides which service a request goes to. Knows no sockets; nothing here waits. */
@@ -41,19 +39,24 @@ export class Router {
   }
 
   /**
-   * By the session, else the connection, else what the client used a moment ago, else the balancing method. Existing
-   * sessions reach their service in whatever state it is; new ones only a usable one.
-   * Throws PENSTOCK_ERR_SESSION_NOT_FOUND (the session's address is not in the farm) and PENSTOCK_ERR_NO_SERVICE.
+   * A request that names no session: by the connection, else by what the client used a moment ago, else by the
+   * balancing method. Throws PENSTOCK_ERR_NO_SERVICE.
    */
   route(request: RouteRequest): Route {
-    const { vserver, session, connectionService } = request;
-    if (session) return { service: this.#memberAt(session, vserver), by: 'session' };
+    const { vserver, connectionService } = request;
     if (connectionService) return { service: connectionService, by: 'connection' };
     const recent = this.#takeRecent(request);
     if (recent) return { service: recent, by: 'recent', claim: new Claim(recent) };
     const picked = vserver.pick(request.key, request.exclude);
     if (picked) return { service: picked, by: 'balancer', claim: new Claim(picked) };
     throw new PenstockError('PENSTOCK_ERR_NO_SERVICE', vserver.why(request.exclude));
+  }
+
+  /** A request that names a session: its service, in whatever state it is. Throws PENSTOCK_ERR_SESSION_NOT_FOUND. */
+  memberAt({ ip, port }: ServiceAddress, vserver: Vserver): Service {
+    const service = this.serviceByAddress(ip, port, vserver);
+    if (service) return service;
+    throw new PenstockError('PENSTOCK_ERR_SESSION_NOT_FOUND', `${ip} port ${port} is not in the farm`);
   }
 
   /** The service at an address, that of `preferred` first; undefined if no vserver has it. */
@@ -72,12 +75,6 @@ export class Router {
   /** A server sent a client to another service: the client's next request of that key without a session goes there. */
   redirected(vserver: Vserver, key: RouteKey, service: Service): void {
     this.#recent.remember(vserver.name, key, service.index);
-  }
-
-  #memberAt({ ip, port }: ServiceAddress, vserver: Vserver): Service {
-    const service = this.serviceByAddress(ip, port, vserver);
-    if (service) return service;
-    throw new PenstockError('PENSTOCK_ERR_SESSION_NOT_FOUND', `${ip} port ${port} is not in the farm`);
   }
 
   #takeRecent({ vserver, key, exclude }: RouteRequest): Service | undefined {

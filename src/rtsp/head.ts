@@ -50,7 +50,7 @@ function isContinuation(text: string, at: number): boolean {
 function readStartLine(startLine: string, blankLine: string, headers: HeaderList, limits: RtspLimits): RtspMessage {
   const line = startLine.trimEnd();
   const first = line.slice(0, gapAt(line, 0));
-  if (VERSION.test(first)) return readStatusLine(line, first, { startLine, blankLine }, headers);
+  if (VERSION.test(first)) return readStatusLine(line, first, startLine, blankLine, headers);
   const last = line.slice(Math.max(line.lastIndexOf(' '), line.lastIndexOf('\t')) + 1);
   if (first.startsWith('HTTP/') || last.startsWith('HTTP/')) throw bad('this is HTTP, which is not served here', line);
   const uri = line.slice(first.length, line.length - last.length).trim();
@@ -66,14 +66,15 @@ function readStartLine(startLine: string, blankLine: string, headers: HeaderList
 function readStatusLine(
   line: string,
   version: string,
-  written: Pick<WireForm, 'startLine' | 'blankLine'>,
+  startLine: string,
+  blankLine: string,
   headers: HeaderList,
 ): RtspMessage {
   const match = STATUS_AND_REASON.exec(line.slice(version.length).trimStart());
   if (!match) throw bad('expected a status of three digits', line);
   const status = Number(match[1]);
   const reason = match[2] ?? '';
-  const wire: WireForm = { ...written, parts: [version, status, reason] };
+  const wire: WireForm = { startLine, blankLine, parts: [version, status, reason] };
   return { kind: 'response', status, reason, version, headers, body: NO_BODY, wire };
 }
 

@@ -1,6 +1,5 @@
 import { PenstockError } from '../errors.js';
 import type { Claim } from '../router/claim.js';
-import { routePath } from '../router/route-path.js';
 import type { Service } from '../router/service.js';
 import type { Vserver } from '../router/vserver.js';
 import { RtspConnection } from '../rtsp/connection.js';
@@ -203,7 +202,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     this.#proxy.counters.requests++;
     this.#lastRequestMs = this.#proxy.now();
     try {
-      if (request.version.toUpperCase() !== RTSP_VERSION) {
+      if (request.version !== RTSP_VERSION && request.version.toUpperCase() !== RTSP_VERSION) {
         throw new PenstockError('PENSTOCK_ERR_VERSION', `${request.version} is not ${RTSP_VERSION}`);
       }
       const serverId = this.#serverIdOf(request);
@@ -230,11 +229,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     if (publicId === undefined) return undefined;
     const decoded = this.#ids.decode(publicId);
     if (!decoded) throw new PenstockError('PENSTOCK_ERR_SESSION_NOT_FOUND', 'the Session id leads to no service');
-    const { service } = this.#proxy.router.route({
-      vserver: this.vserver,
-      key: this.#key(request),
-      session: decoded.address,
-    });
+    const service = this.#proxy.router.memberAt(decoded.address, this.vserver);
     return { service, serverId: decoded.serverId };
   }
 
@@ -292,7 +287,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   /** One request to one service and its answer, both rewritten. `followed`: redirections that led here. */
   async #exchange(request: RtspRequest, target: Target, followed = 0): Promise<RtspResponse> {
     const { service, serverId } = target;
-    const upstream = await this.#upstreams.connect(service);
+    const upstream = this.#upstreams.connected(service) ?? (await this.#upstreams.connect(service));
     this.#faces.hear(request.uri);
     const faces = this.#faces.of(service);
     rewriteRequest(request, serverId);
@@ -552,10 +547,6 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     this.#upstreams.closeWhenIdle();
     this.#connection.end();
     this.#proxy.connectionClosed(this);
-  }
-
-  #key(request: RtspRequest): { clientIp: string; path: string } {
-    return { clientIp: this.remote.ip, path: routePath(request.uri) };
   }
 }
 

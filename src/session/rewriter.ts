@@ -1,5 +1,5 @@
 import { mapRtpInfoUrls } from '../rtsp/headers/rtp-info.js';
-import { mapSessionId, parseSession } from '../rtsp/headers/session.js';
+import { idOf, mapSessionId } from '../rtsp/headers/session.js';
 import { type Authority, replaceAuthority } from '../rtsp/headers/url.js';
 import { type RtspMessage, type RtspRequest, type RtspResponse, setBody } from '../rtsp/message.js';
 import { rewriteSdp } from '../rtsp/sdp.js';
@@ -55,7 +55,7 @@ export function rewriteClientAnswer(
 export function sessionIdOf(message: RtspMessage): string | undefined {
   const value = message.headers.get('Session');
   if (value === undefined) return undefined;
-  const { id } = parseSession(value);
+  const id = idOf(value);
   return id === '' ? undefined : id;
 }
 

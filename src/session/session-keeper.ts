@@ -192,8 +192,9 @@ export class SessionKeeper {
   namesOneStream(service: Service, serverId: string, url: string): boolean {
     const { table } = this.#options;
     const rows = table.find(service.index, serverId, table.worker);
+    if (rows.reduce((sum, { slot }) => sum + table.streamCount(slot), 0) < 2) return false;
     const streams = rows.flatMap(({ slot }) => table.streamsOf(slot));
-    return streams.length > 1 && streams.some(({ slot }) => table.readStream(slot)?.urlHash === hash32(url));
+    return streams.some(({ slot }) => table.readStream(slot)?.urlHash === hash32(url));
   }
 
   /** Ends the stream of a URL that was set up over another connection, where its media does not need that one. */

@@ -133,6 +133,11 @@ export class SessionRows {
     );
   }
 
+  /** Open streams of a session entry, as its row has it. */
+  streamCount(slot: number): number {
+    return this.region.loadU32(this.region.sessionAt(slot) + this.region.layout.session.streams);
+  }
+
   /** Every entry of a session. One that was used at several workers has an entry with each of them; `first`'s leads. */
   find(service: number, serverId: string, first = 0): SessionRef[] {
     const { workers } = this.region.geometry;

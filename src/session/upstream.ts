@@ -34,11 +34,8 @@ interface Exchange {
   resolve(response: RtspResponse): void;
   reject(error: Error): void;
   listener: AnswerListener;
-}
-
-/** The exchange whose request was sent. */
-interface Running extends Exchange {
-  timer: NodeJS.Timeout;
+  /** Once it was sent. */
+  timer: NodeJS.Timeout | undefined;
   /** What the server had sent before. */
   bytesBefore: number;
 }
@@ -57,7 +54,7 @@ export class Upstream {
   #connection!: RtspConnection;
   readonly #handler: UpstreamHandler;
   readonly #queue: Exchange[] = [];
-  #running: Running | undefined;
+  #running: Exchange | undefined;
   #closing = false;
 
   private constructor(service: Service, handler: UpstreamHandler) {
@@ -107,7 +104,7 @@ export class Upstream {
    */
   request(request: RtspRequest, timeoutMs: number, listener: AnswerListener = {}): Promise<RtspResponse> {
     return new Promise((resolve, reject) => {
-      this.#queue.push({ request, cseq: cseqOf(request), timeoutMs, resolve, reject, listener });
+      this.#queue.push(exchangeOf(request, timeoutMs, resolve, reject, listener));
       if (!this.#running) this.#next();
     });
   }
@@ -115,7 +112,7 @@ export class Upstream {
   /** As `request`, for one that a predecessor has sent. */
   answerOf(request: RtspRequest, timeoutMs: number, listener: AnswerListener): Promise<RtspResponse> {
     return new Promise((resolve, reject) => {
-      this.#run({ request, cseq: cseqOf(request), timeoutMs, resolve, reject, listener });
+      this.#run(exchangeOf(request, timeoutMs, resolve, reject, listener));
     });
   }
 
@@ -131,7 +128,7 @@ export class Upstream {
 
   #next(): void {
     if (this.closed) {
-      this.#rejectAll(unreachable(this.service, 'the connection is closed'));
+      this.#rejectAll('the connection is closed');
       return;
     }
     const next = this.#queue.shift();
@@ -143,8 +140,9 @@ export class Upstream {
   }
 
   #run(exchange: Exchange): void {
-    const timer = setTimeout(() => this.#expire(exchange.timeoutMs), exchange.timeoutMs);
-    this.#running = { ...exchange, timer, bytesBefore: this.#connection.bytesRead };
+    exchange.timer = setTimeout(() => this.#expire(exchange.timeoutMs), exchange.timeoutMs);
+    exchange.bytesBefore = this.#connection.bytesRead;
+    this.#running = exchange;
   }
 
   #receive(message: RtspMessage): void {
@@ -187,20 +185,31 @@ export class Upstream {
     const running = this.#take();
     const begun = running && this.#connection.bytesRead !== running.bytesBefore;
     running?.reject(begun ? badReply(this.service, `an answer broke off: ${why}`) : unreachable(this.service, why));
-    this.#rejectAll(unreachable(this.service, why));
+    this.#rejectAll(why);
     this.#handler.onUpstreamClose(this);
   }
 
-  #rejectAll(error: Error): void {
-    for (const { reject } of this.#queue.splice(0)) reject(error);
+  #rejectAll(why: string): void {
+    for (const { reject } of this.#queue.splice(0)) reject(unreachable(this.service, why));
   }
 
-  #take(): Running | undefined {
+  #take(): Exchange | undefined {
     const running = this.#running;
     this.#running = undefined;
     if (running) clearTimeout(running.timer);
     return running;
   }
+}
+
+function exchangeOf(
+  request: RtspRequest,
+  timeoutMs: number,
+  resolve: (response: RtspResponse) => void,
+  reject: (error: Error) => void,
+  listener: AnswerListener,
+): Exchange {
+  const cseq = cseqOf(request);
+  return { request, cseq, timeoutMs, resolve, reject, listener, timer: undefined, bytesBefore: 0 };
 }
 
 /** Several servers leave CSeq out of error answers: such an answer belongs to the request that waits. */

@@ -11,8 +11,8 @@ export interface SessionHeader {
 const TIMEOUT = /^(\s*timeout\s*=\s*)(\d{1,9})\s*$/i;
 
 export function parseSession(value: string): SessionHeader {
-  const [id = '', ...rest] = value.split(';');
-  const header: SessionHeader = { id: id.trim(), rest };
+  const [, ...rest] = value.split(';');
+  const header: SessionHeader = { id: idOf(value), rest };
   for (const parameter of rest) {
     const seconds = TIMEOUT.exec(parameter)?.[2];
     if (seconds !== undefined) header.timeoutSec ??= Number(seconds);
@@ -33,9 +33,15 @@ export function formatSession(header: SessionHeader): string {
 
 /** Replaces the id alone; parameters and spacing stay byte for byte. */
 export function mapSessionId(value: string, change: (id: string) => string): string {
-  const { id } = parseSession(value);
+  const id = idOf(value);
   const at = value.indexOf(id);
   return value.slice(0, at) + change(id) + value.slice(at + id.length);
+}
+
+/** The id alone: what most messages are asked for. */
+export function idOf(value: string): string {
+  const end = value.indexOf(';');
+  return (end === -1 ? value : value.slice(0, end)).trim();
 }
 
 function withTimeout(parameter: string, seconds: number): string {

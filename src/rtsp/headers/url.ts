@@ -32,8 +32,10 @@ export function parseRtspUrl(text: string): RtspUrl | undefined {
   const parts = URL_PARTS.exec(text);
   const place = parts && parseHostAndPort(parts[3] ?? '');
   if (!parts || !place) return undefined;
-  const url: RtspUrl = { scheme: (parts[1] ?? '').toLowerCase() as RtspUrl['scheme'], ...place, path: parts[4] ?? '' };
+  const { host, port } = place;
+  const url: RtspUrl = { scheme: (parts[1] ?? '').toLowerCase() as RtspUrl['scheme'], host, path: parts[4] ?? '' };
   if (parts[2] !== undefined) url.userInfo = parts[2];
+  if (port !== undefined) url.port = port;
   return url;
 }
 
@@ -53,9 +55,11 @@ export function formatAuthority(host: string, port: number): string {
  * included. Text without an authority comes back unchanged.
  */
 export function replaceAuthority(text: string, matches: (authority: Authority) => boolean, to: string): string {
-  const authority = authorityOf(text);
   const parts = URL_PARTS.exec(text);
-  if (!authority || !parts || !matches(authority)) return text;
+  const place = parts && parseHostAndPort(parts[3] ?? '');
+  if (!parts || !place) return text;
+  const scheme = (parts[1] ?? '').toLowerCase() as RtspUrl['scheme'];
+  if (!matches({ host: place.host, port: place.port ?? DEFAULT_PORTS[scheme] })) return text;
   const rest = parts[4] ?? '';
   const placeLength = (parts[3] ?? '').length;
   return text.slice(0, text.length - rest.length - placeLength) + to + rest;

@@ -167,14 +167,11 @@ describe('a service', () => {
 });
 
 describe('the router', () => {
-  it('prefers the session, then the connection, then the recent service, then balances', () => {
+  it('knows the service of a session; without one it prefers the connection, then the recent service, then balances', () => {
     const { services, vserver, router } = setUp();
     const [first, second] = services as [Service, Service];
     const session = { ip: second.ip, port: second.port };
-    expect(router.route({ vserver, key: KEY, session, connectionService: first })).toEqual({
-      service: second,
-      by: 'session',
-    });
+    expect(router.memberAt(session, vserver)).toBe(second);
     expect(router.route({ vserver, key: KEY, connectionService: second })).toEqual({
       service: second,
       by: 'connection',
@@ -228,9 +225,7 @@ describe('the router', () => {
       const [service] = services as [Service];
       region.row(0).state = state;
       region.row(0).weight = 0;
-      expect(router.route({ vserver, key: KEY, session: { ip: service.ip, port: service.port } }).service).toBe(
-        service,
-      );
+      expect(router.memberAt({ ip: service.ip, port: service.port }, vserver)).toBe(service);
     },
   );
 
@@ -240,7 +235,7 @@ describe('the router', () => {
       { ip: '10.0.0.1', port: 555 },
       { ip: '203.0.113.1', port: 554 },
     ]) {
-      expect(codeOf(() => router.route({ vserver, key: KEY, session }))).toBe('PENSTOCK_ERR_SESSION_NOT_FOUND');
+      expect(codeOf(() => router.memberAt(session, vserver))).toBe('PENSTOCK_ERR_SESSION_NOT_FOUND');
     }
   });
 
