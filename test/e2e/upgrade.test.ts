@@ -69,6 +69,24 @@ it('a new version takes over: sessions live, no packet is lost, orders stand', a
   await eventually('the media ports are free', async () => (await media()).length === 0 || undefined);
 });
 
+it('connections live on, with a session and without, and so does media inside of them', async () => {
+  const tcp = await TestSession.play(net.client, URL, { transport: 'tcp', address: NET.client.ip });
+  const udp = await play();
+  const early = await RtspClient.connect(net.client, NET.client.edge, 8554);
+  await early.ok('DESCRIBE', URL, { Accept: 'application/sdp' });
+  await more([tcp, udp]);
+  await appliance.upgrade();
+  await more([tcp, udp]);
+  expect([...tcp.streams, ...udp.streams].map(({ lost }) => lost)).toEqual([0, 0, 0, 0]);
+  await early.ok('DESCRIBE', URL, { Accept: 'application/sdp' });
+  early.destroy();
+  for (const session of [tcp, udp]) {
+    await session.client.ok('GET_PARAMETER', URL, { Session: session.id });
+    await session.teardown();
+  }
+  await eventually('the table is empty', async () => (await appliance.show('session')).length === 0 || undefined);
+});
+
 it('may be repeated', async () => {
   const session = await play();
   for (let round = 0; round < 3; round++) {
