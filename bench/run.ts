@@ -1,34 +1,35 @@
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { machine } from './lib/machine.js';
-import { benchmarksPage } from './lib/markdown.js';
+import { writePage } from './lib/page.js';
 import { ROOT } from './lib/paths.js';
 import { type Bed, loopbackBed, namespaceBed } from './lib/place.js';
-import { type Results, readResults, writeResults } from './lib/results.js';
-import type { Context, Scenario } from './lib/scenario.js';
-import { cells, plainTable } from './lib/table.js';
+import { caseOf, newResults, type Results, readResults, type ScenarioResults, writeResults } from './lib/results.js';
+import type { CaseName, Context, Scenario, Values } from './lib/scenario.js';
+import { plainTable, tables } from './lib/table.js';
 import { control } from './scenarios/control.js';
 import { gaps } from './scenarios/gaps.js';
 import { memory } from './scenarios/memory.js';
 import { relay } from './scenarios/relay.js';
 
 const SCENARIOS: Scenario[] = [control, relay, memory, gaps];
-const ROUNDS = 5;
-const SECONDS = 0.6;
+const ROUNDS = 3;
+const SECONDS = 0.4;
 const QUICK_SECONDS = 0.5;
 
 const USAGE = `npm run bench -- [WORD…] [options]
 
-WORD selects scenarios (${SCENARIOS.map(({ name }) => name).join(', ')}) or cases (SCENARIO/TEXT: those whose name holds TEXT).
+WORD selects scenarios (${SCENARIOS.map(({ name }) => name).join(', ')}) or parts (SCENARIO/TEXT: those whose name holds TEXT).
 
-  --quick          one short round at modest rates: must work and lose nothing
+  --only NAME,…    of what is compared, only names that hold one of these (direct is always there)
+  --quick          one short round at modest rates, in two minutes: must work, and the product must lose nothing
   --rounds N       rounds, interleaved (default ${ROUNDS})
   --seconds T      length of one measurement (default ${SECONDS})
   --out FILE       results as JSON (default bench/results/TIME.tmp.json)
   --compare FILE   shows the ratio to the medians of an earlier run
+  --docs           writes docs/benchmarks.md and its charts
+  --from FILE      measures nothing: shows (and with --docs writes) the results of an earlier run
   --loopback       one namespace, addresses 127.0.0.1 to .3 (default without root)
-  --docs FILE      measures nothing: writes docs/benchmarks.md from results
 `;
 
 const OPTIONS = {
@@ -38,7 +39,9 @@ const OPTIONS = {
   out: { type: 'string' },
   compare: { type: 'string' },
   loopback: { type: 'boolean', default: false },
-  docs: { type: 'string' },
+  docs: { type: 'boolean', default: false },
+  from: { type: 'string' },
+  only: { type: 'string' },
   help: { type: 'boolean', default: false },
 } as const;
 
@@ -54,6 +57,7 @@ function parse() {
   return {
     ...values,
     words: positionals,
+    only: values.only?.split(',') ?? [],
     rounds: number(values.rounds, values.quick ? 1 : ROUNDS),
     seconds: number(values.seconds, values.quick ? QUICK_SECONDS : SECONDS),
   };
@@ -88,6 +92,7 @@ class Selection {
 class Run {
   readonly results: Results;
   readonly faults: string[] = [];
+  readonly #start = performance.now();
   readonly #selection: Selection;
   readonly #bed: Bed;
   readonly #options: Options;
@@ -104,7 +109,7 @@ class Run {
       columns: [...columns],
       cases: [],
     }));
-    this.results = { format: 1, date, machine: machine(), bed: bed.kind, rounds, seconds, notes: [], scenarios };
+    this.results = newResults({ date, machine: machine(), bed: bed.kind, rounds, seconds, scenarios });
   }
 
   scenarios(): Scenario[] {
@@ -113,19 +118,27 @@ class Run {
 
   async round(round: number): Promise<void> {
     for (const scenario of this.scenarios()) {
+      const results = this.results.scenarios.find(({ name }) => name === scenario.name);
+      if (!results) continue;
       progress(`round ${round + 1} of ${this.#options.rounds}: ${scenario.name}`);
-      await scenario.run(this.#context(scenario, round));
+      await scenario.run(this.#context(results, round));
     }
+    this.results.minutes = (performance.now() - this.#start) / 60_000;
   }
 
-  #context({ name }: Scenario, round: number): Context {
+  #context(results: ScenarioResults, round: number): Context {
+    const { quick, seconds, only } = this.#options;
     return {
       bed: this.#bed,
-      quick: this.#options.quick,
-      seconds: this.#options.seconds,
+      quick,
+      seconds,
       round,
-      wants: (text) => this.#selection.case(name, text),
-      record: (text, values) => this.#record(name, text, values),
+      wants: (text) => this.#selection.case(results.name, text),
+      compares: (name) => only.length === 0 || only.some((text) => name.includes(text)),
+      record: (which, values) => record(results, which, values),
+      absent: (which, why) => {
+        caseOf(results, which).absent = why;
+      },
       note: (text) => {
         if (!this.results.notes.includes(text)) this.results.notes.push(text);
       },
@@ -135,14 +148,11 @@ class Run {
       },
     };
   }
+}
 
-  #record(scenario: string, name: string, values: Record<string, number>): void {
-    progress(`  ${name}`);
-    const results = this.results.scenarios.find((one) => one.name === scenario);
-    const known = results?.cases.find((one) => one.name === name);
-    if (known) known.rounds.push(values);
-    else results?.cases.push({ name, rounds: [values] });
-  }
+function record(results: ScenarioResults, which: CaseName, values: Values): void {
+  progress(`  ${[which.group, which.name].filter(Boolean).join(': ')}`);
+  caseOf(results, which).rounds.push(values);
 }
 
 /** Progress goes to stderr; stdout holds the tables. */
@@ -152,7 +162,10 @@ function progress(text: string): void {
 
 function print(results: Results, against: Results | undefined): void {
   for (const scenario of results.scenarios) {
-    process.stdout.write(`\n${scenario.name}\n${plainTable(cells(scenario, against))}\n`);
+    process.stdout.write(`\n== ${scenario.name}\n`);
+    for (const table of tables(scenario, against)) {
+      process.stdout.write(`\n${table.group ? `${table.group}\n` : ''}${plainTable(table)}\n`);
+    }
   }
   for (const note of results.notes) process.stdout.write(`\nNote: ${note}\n`);
 }
@@ -161,8 +174,7 @@ function makeBed(loopback: boolean): Bed {
   return loopback || process.getuid?.() !== 0 ? loopbackBed() : namespaceBed();
 }
 
-async function bench(options: Options): Promise<void> {
-  const against = options.compare === undefined ? undefined : readResults(options.compare);
+async function measure(options: Options): Promise<Results> {
   const bed = makeBed(options.loopback);
   const run = new Run(options, bed);
   const file = options.out ?? join(ROOT, 'bench', 'results', `${run.results.date.replaceAll(':', '-')}.tmp.json`);
@@ -174,12 +186,18 @@ async function bench(options: Options): Promise<void> {
   } finally {
     bed.destroy();
   }
-  print(run.results, against);
-  process.stdout.write(`\nresults: ${file}\n`);
+  progress(`results: ${file}`);
   if (run.faults.length > 0) process.exitCode = 1;
+  return run.results;
+}
+
+async function bench(options: Options): Promise<void> {
+  const against = options.compare === undefined ? undefined : readResults(options.compare);
+  const results = options.from === undefined ? await measure(options) : readResults(options.from);
+  print(results, against);
+  if (options.docs) writePage(results);
 }
 
 const options = parse();
 if (options.help) process.stdout.write(USAGE);
-else if (options.docs === undefined) await bench(options);
-else writeFileSync(join(ROOT, 'docs', 'benchmarks.md'), benchmarksPage(readResults(options.docs)));
+else await bench(options);

@@ -1,4 +1,5 @@
 // Builds the load generator and the bench, then runs it; `--help` tells what it takes.
+import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ensurePackages } from './lib/packages.mjs';
 import { findCommand, main, passThrough, ROOT, run } from './lib/run.mjs';
@@ -18,6 +19,8 @@ function build() {
   run('cmake', ['-S', path('bench', 'native'), '-B', folder], quiet);
   run('cmake', ['--build', folder, '--parallel'], quiet);
   run(path('node_modules', '.bin', 'tsc'), ['-p', path('bench', 'tsconfig.json')]);
+  const helper = ['test', 'support', 'socket-helper.mjs']; // runs as it is, in a namespace
+  copyFileSync(path(...helper), path('build-bench', 'js', ...helper));
 }
 
 await main(async () => {

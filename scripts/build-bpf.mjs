@@ -1,7 +1,7 @@
-// Compiles native/offload/relay.bpf.c into native/offload/relay_program.inc, which is in the repository:
-// who builds or runs penstock needs no clang. Run it after each change of the program.
-//   node scripts/build-bpf.mjs           writes the file
-//   node scripts/build-bpf.mjs --check   fails where the file is not what would be written
+// Compiles each BPF program, such as native/offload/relay.bpf.c, into an .inc file beside it, which is in the
+// repository: who builds or runs penstock needs no clang. Run it after each change of a program.
+//   node scripts/build-bpf.mjs           writes the files
+//   node scripts/build-bpf.mjs --check   fails where a file is not what would be written
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,26 +9,30 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findCommand, main, ROOT, SetupError, say } from './lib/run.mjs';
 
-const FOLDER = join(ROOT, 'native', 'offload');
-const SOURCES = ['relay.bpf.c', 'relay_format.h'];
-const OUTPUT = join(FOLDER, 'relay_program.inc');
-const SECTION = 'relay';
+/** A program's section has its name; its file is NAME.bpf.c, with NAME_format.h and NAME_program.inc beside it. */
+const PROGRAMS = [
+  { name: 'relay', folder: join(ROOT, 'native', 'offload') },
+  { name: 'sink', folder: join(ROOT, 'bench', 'native') },
+];
 // What old kernels with tcx understand, and no debug data, which would name paths.
 const FLAGS = ['-target', 'bpf', '-mcpu=v3', '-O2', '-Wall', '-Wextra', '-Werror', '-ffile-prefix-map=.='];
 const INSTRUCTION_BYTES = 8;
 const R_BPF_64_64 = 1; // a map's address, in the 16 bytes of a wide load
 
-function sourcesDigest() {
+const sourcesOf = ({ name }) => [`${name}.bpf.c`, `${name}_format.h`];
+const outputOf = ({ name, folder }) => join(folder, `${name}_program.inc`);
+
+function sourcesDigest(program) {
   const hash = createHash('sha256');
-  for (const name of SOURCES) hash.update(readFileSync(join(FOLDER, name)));
+  for (const source of sourcesOf(program)) hash.update(readFileSync(join(program.folder, source)));
   return hash.digest('hex');
 }
 
-function clang(args) {
+function clang(args, cwd = ROOT) {
   if (!findCommand('clang')) {
     throw new SetupError('compiling the BPF program needs clang. Type:\n\n  sudo apt-get install clang\n');
   }
-  const result = spawnSync('clang', args, { cwd: FOLDER, encoding: 'utf8' });
+  const result = spawnSync('clang', args, { cwd, encoding: 'utf8' });
   if (result.status !== 0) throw new SetupError(`clang failed:\n${result.stderr}`);
   return result.stdout;
 }
@@ -40,11 +44,11 @@ function systemHeaders() {
   return triple === '' ? [] : ['-idirafter', `/usr/include/${triple}`];
 }
 
-function compile() {
+function compile(program) {
   const directory = mkdtempSync(join(tmpdir(), 'penstock-bpf-'));
   try {
-    const object = join(directory, 'relay.o');
-    clang([...FLAGS, ...systemHeaders(), '-c', SOURCES[0], '-o', object]);
+    const object = join(directory, 'program.o');
+    clang([...FLAGS, ...systemHeaders(), '-c', sourcesOf(program)[0], '-o', object], program.folder);
     return readFileSync(object);
   } finally {
     rmSync(directory, { recursive: true });
@@ -68,8 +72,8 @@ function readSections(file) {
 }
 
 /** Which instruction loads which map. */
-function readRelocations(sections) {
-  const relocations = sections.get(`.rel${SECTION}`);
+function readRelocations(sections, name) {
+  const relocations = sections.get(`.rel${name}`);
   const [symbols, names] = [sections.get('.symtab'), sections.get('.strtab')];
   const found = [];
   for (let at = 0; at < relocations.length; at += 16) {
@@ -80,18 +84,21 @@ function readRelocations(sections) {
   return found;
 }
 
-function generate() {
-  const sections = readSections(compile());
-  const code = sections.get(SECTION);
+function generate(program) {
+  const sections = readSections(compile(program));
+  const code = sections.get(program.name);
+  const macro = program.name.toUpperCase();
   const lines = [
-    `// Written by scripts/build-bpf.mjs from ${SOURCES.join(' and ')}; not to be edited.`,
+    `// Written by scripts/build-bpf.mjs from ${sourcesOf(program).join(' and ')}; not to be edited.`,
     `// compiler: ${clang(['--version']).split('\n')[0]}`,
-    `// sources: ${sourcesDigest()}`,
+    `// sources: ${sourcesDigest(program)}`,
   ];
-  for (const { instruction, map } of readRelocations(sections)) lines.push(`RELAY_MAP(${instruction}, ${map})`);
+  for (const { instruction, map } of readRelocations(sections, program.name)) {
+    lines.push(`${macro}_MAP(${instruction}, ${map})`);
+  }
   for (let at = 0; at < code.length; at += INSTRUCTION_BYTES) {
     const fields = [code[at], code[at + 1], code.readInt16LE(at + 2), code.readInt32LE(at + 4)];
-    lines.push(`RELAY_INSTRUCTION(${fields.join(', ')})`);
+    lines.push(`${macro}_INSTRUCTION(${fields.join(', ')})`);
   }
   return `${lines.join('\n')}\n`;
 }
@@ -99,17 +106,18 @@ function generate() {
 const compilerOf = (file) => /^\/\/ compiler: (.*)$/m.exec(file)?.[1];
 const digestOf = (file) => /^\/\/ sources: (.*)$/m.exec(file)?.[1];
 
-function check() {
-  const present = readFileSync(OUTPUT, 'utf8');
-  const fresh = generate();
+function check(program) {
+  const present = readFileSync(outputOf(program), 'utf8');
+  const fresh = generate(program);
   // Another compiler may choose other instructions for the same source.
   const same = compilerOf(present) === compilerOf(fresh) ? present === fresh : digestOf(present) === digestOf(fresh);
-  if (!same) throw new SetupError(`${OUTPUT} is out of date: node scripts/build-bpf.mjs`);
+  if (!same) throw new SetupError(`${outputOf(program)} is out of date: node scripts/build-bpf.mjs`);
 }
 
-await main(() => {
-  if (process.argv.includes('--check')) return check();
-  const file = generate();
-  writeFileSync(OUTPUT, file);
-  say(`${OUTPUT}: ${file.split('RELAY_INSTRUCTION').length - 1} instructions`);
-});
+function write(program) {
+  const file = generate(program);
+  writeFileSync(outputOf(program), file);
+  say(`${outputOf(program)}: ${file.split('_INSTRUCTION(').length - 1} instructions`);
+}
+
+await main(() => PROGRAMS.forEach(process.argv.includes('--check') ? check : write));

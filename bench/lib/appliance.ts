@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ShowName, Shown } from '../../src/admin/source.js';
 import type { PacketPath } from '../../src/config/types.js';
-import { rtspPort } from './load.js';
+import { RTSP_PORT } from './load.js';
 import { ROOT } from './paths.js';
 import { type Core, pinned } from './pinned.js';
 import type { Bed } from './place.js';
@@ -34,7 +34,7 @@ export class Appliance {
 
   private constructor(bed: Bed, server: string, options: ApplianceOptions) {
     this.#folder = mkdtempSync(join(tmpdir(), 'penstock-bench-'));
-    this.address = `${bed.edge}:${rtspPort}`;
+    this.address = `${bed.edge}:${RTSP_PORT}`;
     const log = openSync(this.#log, 'w');
     const args = ['serve', '--listen', this.address, '--server', server, '--state-dir', this.#folder];
     args.push('--workers', String(options.workers), '--packet-path', options.packetPath ?? 'auto');

@@ -1,13 +1,5 @@
-import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { ROOT } from './paths.js';
-import { pinned } from './pinned.js';
-import type { Bed, Entrance, Place } from './place.js';
-
-const TOOL = join(ROOT, 'build-bench', 'native', 'penstock_bench');
-const REPLY_LIMIT_MS = 120_000;
+import type { Bed } from './place.js';
+import { Tool } from './tool.js';
 
 /** Microseconds. */
 export interface Distribution {
@@ -27,96 +19,29 @@ export type Steps = Record<Request | 'connect' | 'session', Distribution> & {
   failures: Record<string, number>;
 };
 
-interface Waiting {
-  resolve(text: string): void;
-  reject(error: Error): void;
-}
-
-/** A program of bench/native that takes commands and answers each with one JSON object. */
-class Tool {
-  readonly #child: ChildProcess;
-  readonly #name: string;
-  readonly #waiting: Waiting[] = [];
-  #errors = '';
-
-  constructor(name: string, place: Place, args: readonly string[]) {
-    this.#name = name;
-    const [command, all] = pinned('load', TOOL, [name, ...args]);
-    this.#child = place.spawn(command, all, { stdio: ['pipe', 'pipe', 'pipe'] });
-    if (!this.#child.stdout || !this.#child.stderr) throw new Error('no pipes');
-    createInterface(this.#child.stdout).on('line', (line) => this.#waiting.shift()?.resolve(line));
-    this.#child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      this.#errors += text;
-    });
-    this.#child.once('close', () => this.#end());
-    this.#child.stdin?.on('error', () => undefined); // its end is told by `close`
-  }
-
-  get pid(): number {
-    return this.#child.pid ?? 0;
-  }
-
-  /** The next line it writes. */
-  async next<T>(): Promise<T> {
-    const text = await new Promise<string>((resolve, reject) => {
-      const limit = setTimeout(() => reject(new Error(`${this.#name} gives no answer`)), REPLY_LIMIT_MS);
-      const settle = (then: () => void): void => {
-        clearTimeout(limit);
-        then();
-      };
-      this.#waiting.push({
-        resolve: (line) => settle(() => resolve(line)),
-        reject: (error) => settle(() => reject(error)),
-      });
-    });
-    const reply = JSON.parse(text) as T & { error?: string };
-    if (reply.error !== undefined) throw new Error(`${this.#name}: ${reply.error}`);
-    return reply;
-  }
-
-  async ask<T>(command: string): Promise<T> {
-    this.#child.stdin?.write(`${command}\n`);
-    return await this.next<T>();
-  }
-
-  async stop(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    this.#child.stdin?.end();
-    const killer = setTimeout(() => this.#child.kill('SIGKILL'), 5000);
-    await once(this.#child, 'close');
-    clearTimeout(killer);
-  }
-
-  #end(): void {
-    for (const { reject } of this.#waiting.splice(0)) reject(new Error(`${this.#name} ended: ${this.#errors}`));
-  }
-}
-
-/** While `measure` runs, media that enters there is thrown away. */
-export async function whileDropping<T>({ place, device }: Entrance, measure: () => Promise<T>): Promise<T> {
-  const tool = new Tool('drop', place, [`device=${device}`]);
-  try {
-    await tool.next();
-    return await measure();
-  } finally {
-    await tool.stop();
-  }
-}
-
 export type Pattern = 'frames' | 'merged' | 'interleaved';
 
-export interface Media {
+/** RTP made up by a rule. */
+export interface SyntheticMedia {
   pattern: Pattern;
   /** Bytes of RTP in each packet. */
   size: number;
   /** Packets per second over all streams; 0 = as fast as possible. */
   rate: number;
-  seconds: number;
 }
+
+/** RTP as a real server sent it: its sizes and times. */
+export interface RecordedMedia {
+  pattern: 'replay';
+  file: string;
+}
+
+export type Media = SyntheticMedia | RecordedMedia;
 
 export interface Sent {
   sent: number;
   unsent: number;
+  bytes: number;
   streams: number;
   seconds: number;
   /** By how much the sender fell behind and gave up; more than a little means a busy machine. */
@@ -124,7 +49,10 @@ export interface Sent {
   rate: number;
 }
 
-const RTSP_PORT = 8554;
+export const RTSP_PORT = 8554;
+/** Where all clients together receive media: that many pairs of ports, from this one on. */
+export const MEDIA_PORT = 40_000;
+export const MEDIA_PAIRS = 16;
 
 /** Fake RTSP servers. */
 export class Farm {
@@ -147,8 +75,14 @@ export class Farm {
     return this.#tool.pid;
   }
 
-  send({ pattern, size, rate, seconds }: Media): Promise<Sent> {
-    return this.#tool.ask(`send pattern=${pattern} size=${size} rate=${rate} seconds=${seconds}`);
+  send(media: Media, seconds: number): Promise<Sent> {
+    const what = media.pattern === 'replay' ? `file=${media.file}` : `size=${media.size} rate=${media.rate}`;
+    return this.#tool.ask(`send pattern=${media.pattern} ${what} seconds=${seconds}`);
+  }
+
+  /** One stream to each of these ports, without RTSP. */
+  async aim(ip: string, ports: readonly number[]): Promise<void> {
+    await this.#tool.ask(`aim to=${ip} ports=${ports.join(',')}`);
   }
 
   stats(): Promise<{ sessions: number; playing: number; rtcp: number }> {
@@ -170,6 +104,9 @@ export interface Received {
   /** Lost in the client's own receive buffers: the bench's fault, not the relay's. */
   overflow: number;
   longestGapMs: number;
+  jitterUs: number;
+  /** From the first one's sending to the last one's arrival. */
+  seconds: number;
   playing: number;
   delayUs: Distribution;
 }
@@ -191,7 +128,8 @@ export class Crowd {
   }
 
   static async start(bed: Bed, target: string): Promise<Crowd> {
-    const tool = new Tool('crowd', bed.client, [`local=${bed.client.ip}`, `target=${target}`]);
+    const media = [`pairs=${MEDIA_PAIRS}`, `first-port=${MEDIA_PORT}`];
+    const tool = new Tool('crowd', bed.client, [`local=${bed.client.ip}`, `target=${target}`, ...media]);
     await tool.next();
     return new Crowd(tool);
   }
@@ -201,9 +139,9 @@ export class Crowd {
   }
 
   /** Sessions that play until `close`. Throws where not all of them could be opened. */
-  async open(sessions: number, streams = 1): Promise<{ seconds: number; steps: Steps }> {
+  async open(sessions: number, transport: 'udp' | 'tcp' = 'udp'): Promise<{ seconds: number; steps: Steps }> {
     type Opened = { opened: number; seconds: number; steps: Steps };
-    const reply = await this.#tool.ask<Opened>(`open sessions=${sessions} streams=${streams}`);
+    const reply = await this.#tool.ask<Opened>(`open sessions=${sessions} transport=${transport}`);
     if (reply.opened === sessions) return reply;
     throw new Error(`${reply.opened} of ${sessions} sessions opened: ${JSON.stringify(reply.steps.failures)}`);
   }
@@ -228,5 +166,3 @@ export class Crowd {
     return this.#tool.stop();
   }
 }
-
-export const rtspPort = RTSP_PORT;

@@ -1,4 +1,6 @@
-import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, type SpawnOptions, spawn } from 'node:child_process';
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
 import { NET, TestNetwork } from '../../test/support/netns.js';
 
 /** Where programs run. The child is the command itself: its pid is the program's. */
@@ -7,6 +9,8 @@ export interface Place {
   spawn(command: string, args: readonly string[], options?: SpawnOptions): ChildProcess;
   /** Runs to the end. Throws where it fails. */
   exec(command: string, args: readonly string[]): void;
+  /** A socket of this process at any port of the place. */
+  bindUdp(): Promise<Socket>;
 }
 
 /** A device by which media reaches a place. */
@@ -35,6 +39,7 @@ export function namespaceBed(): Bed {
     ip,
     spawn: (command, args, options = {}) => namespace.spawn(command, [...args], options),
     exec: (command, args) => void namespace.exec(command, [...args]),
+    bindUdp: () => namespace.bindUdp(ip),
   });
   const client = place(network.client, NET.client.ip);
   const appliance = place(network.appliance, NET.serverA.edge);
@@ -62,7 +67,13 @@ export function loopbackBed(): Bed {
   const place = (ip: string): Place => ({
     ip,
     spawn: (command, args, options = {}) => spawn(command, [...args], options),
-    exec: () => undefined,
+    exec: (command, args) => void execFileSync(command, [...args]),
+    bindUdp: async () => {
+      const socket = createSocket('udp4');
+      socket.bind(0, ip);
+      await once(socket, 'listening');
+      return socket;
+    },
   });
   const appliance = place('127.0.0.1');
   return {

@@ -6,7 +6,7 @@ import type { Bed } from './place.js';
 /** Something that media passes through, with its streams set up. */
 export interface RunningRelay {
   readonly crowd: Crowd;
-  /** Its processes by name; those whose name begins with `engine` move the packets. */
+  /** All of its processes by name; none where it is the kernel. */
   pids(): Promise<Map<string, number>>;
   counters(): Promise<Map<string, number>>;
   stop(): Promise<void>;
@@ -15,12 +15,16 @@ export interface RunningRelay {
 /** A way from servers to clients. Rivals that know no RTSP have the farm `aim` at them. */
 export interface Relay {
   readonly name: string;
+  /** Why it cannot be measured here; undefined where it can. */
+  missing(): string | undefined;
+  readonly needsNamespaces?: boolean;
   start(bed: Bed, farm: Farm, streams: number): Promise<RunningRelay>;
 }
 
 /** Servers and clients without anything between them: what the others add to. */
 export const direct: Relay = {
   name: 'direct',
+  missing: () => undefined,
   async start(bed, farm, streams) {
     const crowd = await Crowd.start(bed, farm.address);
     await crowd.open(streams);
@@ -37,6 +41,7 @@ export const direct: Relay = {
 export function penstock(name: string, packetPath: PacketPath, args: readonly string[] = []): Relay {
   return {
     name: `penstock ${name}`,
+    missing: () => undefined,
     async start(bed, farm, streams) {
       const appliance = await Appliance.start(bed, farm.address, { core: 'product', workers: 2, packetPath, args });
       const crowd = await Crowd.start(bed, appliance.address);

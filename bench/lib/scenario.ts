@@ -11,16 +11,26 @@ export interface Column {
 
 export type Values = Record<string, number>;
 
+/** A row of the table: what was measured (`name`), and among which others it stands (`group`, may be empty). */
+export interface CaseName {
+  group: string;
+  name: string;
+}
+
 export interface Context {
   readonly bed: Bed;
-  /** Modest load, short: it must work and lose nothing. */
+  /** Modest load, short: it must work and the product must lose nothing. */
   readonly quick: boolean;
   readonly round: number;
   /** How long one measurement takes. */
   readonly seconds: number;
-  /** Whether a word of the command line asks for this case (always, if none names a case). */
-  wants(name: string): boolean;
-  record(name: string, values: Values): void;
+  /** Whether a word of the command line asks for this group (always, if none names one). */
+  wants(group: string): boolean;
+  /** Whether this one of several things to compare is to be measured (`--only`). */
+  compares(name: string): boolean;
+  record(which: CaseName, values: Values): void;
+  /** Says in the table why there is nothing to show. */
+  absent(which: CaseName, why: string): void;
   /** What a reader must know beside the numbers; told once. */
   note(text: string): void;
   /** A fault that makes the run fail. */

@@ -263,16 +263,17 @@ Json Farm::Obey(const Settings& command) {
   throw std::invalid_argument("unknown command: " + command.word());
 }
 
-// Streams without RTSP, to `count` ports from `to=IP:PORT` on in steps of `step`: for relays that know no RTSP.
+// Streams without RTSP, to each of `ports=` at `to=IP`: for relays that know no RTSP.
 Json Farm::Aim(const Settings& command) {
   const sockaddr_in to = ParseAddress(command.Text("to"));
-  const int count = command.Whole("count", 1);
-  for (int i = 0; i < count; ++i) {
+  size_t count = 0;
+  for (const std::string& port : SplitList(command.Text("ports"))) {
     FarmStream& stream = NewStream();
     stream.playing = true;
-    stream.to = WithPort(to, ntohs(to.sin_port) + i * command.Whole("step", 2));
-    const Server& server = *servers_[static_cast<size_t>(i) % servers_.size()];
-    if (ServerPort(stream, server) < 0 || stream.fd < 0) throw std::invalid_argument("aim needs ports=shared or own");
+    stream.to = WithPort(to, std::stoi(port));
+    if (ServerPort(stream, *servers_[count++ % servers_.size()]) < 0 || stream.fd < 0) {
+      throw std::invalid_argument("aim needs ports=shared or own");
+    }
   }
   return Json().Put("streams", count);
 }

@@ -20,6 +20,15 @@ class Histogram {
     max_ = std::max(max_, value);
   }
 
+  // What was counted elsewhere in the same buckets.
+  void Load(const uint64_t* buckets, size_t size, double sum, uint64_t max) {
+    Clear();
+    std::copy_n(buckets, std::min(size, buckets_.size()), buckets_.begin());
+    for (const uint64_t count : buckets_) count_ += count;
+    sum_ = sum;
+    max_ = max;
+  }
+
   void Clear() { *this = {}; }
 
   uint64_t count() const { return count_; }
@@ -32,8 +41,9 @@ class Histogram {
     return json.Put("max", static_cast<double>(max_) / 1e3);
   }
 
- private:
   static constexpr int kFineBits = 6;
+
+ private:
   static constexpr uint64_t kFine = 1 << kFineBits;
 
   static size_t Bucket(uint64_t value) {

@@ -1,12 +1,13 @@
 // The load generator of `npm run bench`. Three programs in one, each commanded by lines on stdin (see program.h):
 //
 //   penstock_bench farm  listen=IP:PORT[,…] [ports=shared|own|announced] [first-port=6970]
-//     send pattern=frames|merged|interleaved size=1200 rate=50000 seconds=2 [quantum-us=100]
-//     aim to=IP:PORT count=N [step=2] · stats
+//     send pattern=frames|merged|interleaved|replay [size=1200 rate=50000 | file=…] seconds=2 [quantum-us=100]
+//     aim to=IP ports=PORT,… · stats
 //   penstock_bench crowd local=IP target=IP:PORT [pairs=16] [first-port=40000] [report-seconds=5]
 //     open sessions=N [streams=1] [concurrency=50] [transport=udp|tcp] · close · churn seconds=T [concurrency=32] [streams=1]
 //     reset · wait seconds=T · report
-//   penstock_bench drop device=NAME
+//   penstock_bench sink device=NAME
+//     reset · report
 //
 // The first line on stdout says that it is ready; the end of stdin ends it.
 #include <sys/resource.h>
@@ -15,8 +16,8 @@
 #include <exception>
 
 #include "crowd.h"
-#include "drop.h"
 #include "farm.h"
+#include "sink.h"
 
 namespace penstock::bench {
 namespace {
@@ -44,13 +45,13 @@ int Main(int argc, char** argv) {
     program.Run([&](const Settings& command) { return crowd.Obey(command); }, [&] { crowd.Tend(); });
     return 0;
   }
-  if (settings.word() == "drop") {
-    DropMedia(settings.Text("device"));
-    Print(Json().Put("ready", "drop"));
-    program.Run([](const Settings&) { return Json(); }, [] {});
+  if (settings.word() == "sink") {
+    Sink sink(settings.Text("device"));
+    Print(Json().Put("ready", "sink"));
+    program.Run([&](const Settings& command) { return sink.Obey(command); }, [] {});
     return 0;
   }
-  std::fprintf(stderr, "usage: penstock_bench farm|crowd|drop key=value …\n");
+  std::fprintf(stderr, "usage: penstock_bench farm|crowd|sink key=value …\n");
   return 2;
 }
 

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include "clock.h"
@@ -113,9 +114,11 @@ void Receiver::Take(std::span<const uint8_t> packet, int64_t came) {
     ++foreign_;
     return;
   }
+  if (stamp.sent_ns < since_ns_) return;  // left over from the measurement before
   if (stamp.stream >= streams_.size()) streams_.resize(stamp.stream + 1);
   Stream& stream = streams_[stamp.stream];
-  ++received_;
+  if (received_++ == 0) first_sent_ns_ = stamp.sent_ns;
+  last_came_ns_ = came;
   ++stream.received;
   delay_.Add(came - stamp.sent_ns);
   const auto ahead = static_cast<int32_t>(stamp.sequence - stream.next);
@@ -127,15 +130,22 @@ void Receiver::Take(std::span<const uint8_t> packet, int64_t came) {
   if (stream.started) {
     stream.missing += ahead;
     stream.longest_ns = std::max(stream.longest_ns, came - stream.last_ns);
+    jitter_ns_ += std::abs(came - stamp.sent_ns - stream.transit_ns);
+    ++jitters_;
   }
+  stream.transit_ns = came - stamp.sent_ns;
   stream.started = true;
   stream.next = stamp.sequence + 1;
   stream.last_ns = came;
 }
 
 void Receiver::Reset() {
+  since_ns_ = Now();
+  first_sent_ns_ = last_came_ns_ = 0;
   streams_.clear();
   delay_.Clear();
+  jitter_ns_ = 0;
+  jitters_ = 0;
   received_ = late_ = foreign_ = overflow_ = rtcp_ = 0;
 }
 
@@ -153,6 +163,9 @@ Json Receiver::Report() const {
   Json json;
   json.Put("received", received_).Put("streams", heard).Put("missing", missing).Put("missingWorst", worst);
   json.Put("late", late_).Put("foreign", foreign_).Put("overflow", overflow_).Put("rtcp", rtcp_);
+  const double jitter = jitters_ == 0 ? 0 : static_cast<double>(jitter_ns_) / static_cast<double>(jitters_);
+  json.Put("jitterUs", jitter / kMicrosecond);
+  json.Put("seconds", static_cast<double>(last_came_ns_ - first_sent_ns_) / kSecond);
   json.Put("longestGapMs", static_cast<double>(longest) / kMillisecond);
   return json.Put("delayUs", delay_.Report());
 }

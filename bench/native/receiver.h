@@ -40,6 +40,7 @@ class Receiver {
     bool started = false;
     uint32_t next = 0;  // sequence number
     int64_t last_ns = 0;
+    int64_t transit_ns = 0;  // of the last packet
     int64_t longest_ns = 0;
     int64_t missing = 0;
     uint64_t received = 0;
@@ -60,8 +61,13 @@ class Receiver {
   std::vector<Pair> pairs_;
   std::vector<Socket> sockets_;
   int64_t next_ = 0;
+  int64_t since_ns_ = 0;  // what was sent before is not counted
+  int64_t first_sent_ns_ = 0;
+  int64_t last_came_ns_ = 0;
   std::vector<Stream> streams_;
   Histogram delay_;
+  int64_t jitter_ns_ = 0;  // sum of differences
+  uint64_t jitters_ = 0;
   uint64_t received_ = 0;
   uint64_t late_ = 0;      // came after a later one of the same stream
   uint64_t foreign_ = 0;   // not one of ours

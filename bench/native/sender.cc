@@ -1,193 +1,145 @@
 #include "sender.h"
 
-#include <netinet/udp.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 
-#include <array>
+#include <algorithm>
 #include <stdexcept>
 #include <vector>
 
 #include "clock.h"
 #include "farm.h"
-#include "stamp.h"
+#include "media_out.h"
+#include "recording.h"
+#include "schedule.h"
 
 namespace penstock::bench {
 namespace {
 
 constexpr size_t kFramePackets = 42;  // 50 kB: what a key frame of HD video takes
-constexpr size_t kBatch = 64;
-constexpr int64_t kLongestDebt = 2 * kMillisecond;
+constexpr size_t kMostAtOnce = 256;
+constexpr size_t kMaxMerged = 65'000;
 constexpr int64_t kServicePeriod = 5 * kMillisecond;  // RTSP goes on while media is sent
 
-enum class Pattern { kFrames, kMerged, kInterleaved };
-
-Pattern ParsePattern(const std::string& text) {
-  if (text == "frames") return Pattern::kFrames;
-  if (text == "merged") return Pattern::kMerged;
-  if (text == "interleaved") return Pattern::kInterleaved;
-  throw std::invalid_argument("pattern= frames, merged or interleaved, not " + text);
-}
-
-class Sender {
+// What is sent next and when.
+class Pattern {
  public:
-  Sender(Farm& farm, const Settings& command)
-      : farm_(farm),
-        streams_(farm.PlayingStreams()),
-        pattern_(ParsePattern(command.Text("pattern", "frames"))),
-        size_(static_cast<size_t>(command.Whole("size", 1200))),
-        rate_(command.Number("rate", 10'000)),
-        duration_(static_cast<int64_t>(command.Number("seconds", 1) * kSecond)),
-        quantum_(static_cast<int64_t>(command.Number("quantum-us", 100) * kMicrosecond)),
-        filler_(kMaxPacket, 'x') {
-    if (streams_.empty()) throw std::invalid_argument("no stream plays");
-    if (size_ < kHeadBytes || size_ > kMaxPacket) throw std::invalid_argument("size= 28 to 1472");
-    if (pattern_ == Pattern::kMerged && size_ * kFramePackets > 65'000) throw std::invalid_argument("merged: size too large");
-  }
-
-  Json Run();
-
- private:
-  void SendDue(size_t packets);
-  void Append(FarmStream& stream, bool marker);
-  void Flush();
-  void FlushUdp();
-  void FlushMerged();
-
-  Farm& farm_;
-  const std::vector<FarmStream*> streams_;
-  const Pattern pattern_;
-  const size_t size_;
-  const double rate_;
-  const int64_t duration_;
-  const int64_t quantum_;
-
-  std::string filler_;
-  std::array<Head, kBatch> heads_;
-  std::array<iovec, 2 * kBatch> parts_;
-  std::array<mmsghdr, kBatch> messages_;
-  std::array<int, kBatch> fds_;
-  size_t used_ = 0;
-  int64_t stamp_ns_ = 0;
-  size_t turn_ = 0;  // whose turn it is
-  uint64_t sent_ = 0;
-  uint64_t unsent_ = 0;
-  int64_t moved_ns_ = 0;
+  virtual ~Pattern() = default;
+  // Nanoseconds from the start.
+  virtual int64_t Next() const = 0;
+  virtual void Send(MediaOut& out) = 0;
+  // How many packets `Send` sends.
+  virtual size_t packets() const = 0;
 };
 
-Json Sender::Run() {
-  ::prctl(PR_SET_TIMERSLACK, 1);
-  const size_t unit = pattern_ == Pattern::kInterleaved ? 1 : kFramePackets;
-  const double unit_ns = rate_ > 0 ? static_cast<double>(unit) * kSecond / rate_ : 0;
-  const int64_t start = Now();
-  int64_t origin = start;  // of the schedule
-  uint64_t units = 0;
-  int64_t service = start;
-  int64_t now = start;
-  for (; now - start < duration_ && !farm_.program().stopping(); now = Now()) {
-    auto due = [&](uint64_t nth) { return origin + static_cast<int64_t>(static_cast<double>(nth) * unit_ns); };
-    if (const int64_t debt = now - due(units); rate_ > 0 && debt > kLongestDebt) {
-      origin += debt;
-      moved_ns_ += debt;
-    }
-    size_t packets = 0;
-    while (packets < kBatch * 4 && due(units) <= now) {
-      packets += unit;
-      ++units;
-    }
-    SendDue(packets);
-    if (now - service > kServicePeriod) {
-      farm_.program().loop().Poll(0);
-      service = now;
-    }
-    if (rate_ > 0) SleepUntil(std::max(due(units), now + quantum_));
+// `unit` packets of one stream, then of the next.
+class Rotation : public Pattern {
+ public:
+  Rotation(std::vector<FarmStream*> streams, size_t unit, size_t bytes, double rate)
+      : streams_(std::move(streams)),
+        unit_(unit),
+        bytes_(bytes),
+        unit_ns_(rate > 0 ? static_cast<double>(unit) * kSecond / rate : 0) {
+    if (bytes_ < kHeadBytes || bytes_ > kMaxPacket) throw std::invalid_argument("size= 28 to 1472");
   }
-  Json json;
-  json.Put("sent", sent_).Put("unsent", unsent_).Put("streams", streams_.size());
-  json.Put("seconds", static_cast<double>(now - start) / kSecond).Put("movedMs", moved_ns_ / kMillisecond);
-  return json.Put("rate", static_cast<double>(sent_) * kSecond / static_cast<double>(now - start));
-}
 
-void Sender::SendDue(size_t packets) {
-  const size_t unit = pattern_ == Pattern::kInterleaved ? 1 : kFramePackets;
-  for (; packets > 0; packets -= unit) {
-    FarmStream& stream = *streams_[turn_];
-    turn_ = (turn_ + 1) % streams_.size();
-    for (size_t i = 0; i < unit; ++i) Append(stream, unit > 1 && i + 1 == unit);
-    if (unit > 1) Flush();
+  int64_t Next() const override { return static_cast<int64_t>(static_cast<double>(units_) * unit_ns_); }
+  size_t packets() const override { return unit_; }
+
+  void Send(MediaOut& out) override {
+    FarmStream& stream = *streams_[units_++ % streams_.size()];
+    for (size_t i = 0; i < unit_; ++i) out.Append(stream, bytes_, unit_ > 1 && i + 1 == unit_);
+    if (unit_ > 1) out.Flush();
   }
-  Flush();
-}
 
-void Sender::Append(FarmStream& stream, bool marker) {
-  if (!stream.playing) return;  // torn down meanwhile
-  if (used_ == 0) stamp_ns_ = Now();
-  WriteHead(heads_[used_], {stamp_ns_, stream.index, stream.sequence++}, marker);
-  if (stream.carrier != nullptr) {
-    const std::string_view head(reinterpret_cast<const char*>(heads_[0]), kHeadBytes);
-    const bool done = stream.carrier->SendFrame(stream.channel, head, std::string_view(filler_).substr(0, size_ - kHeadBytes));
-    ++(done ? sent_ : unsent_);
-    return;
-  }
-  parts_[2 * used_] = {heads_[used_], kHeadBytes};
-  parts_[2 * used_ + 1] = {filler_.data(), size_ - kHeadBytes};
-  msghdr& header = messages_[used_].msg_hdr;
-  header = {};
-  header.msg_name = &stream.to;
-  header.msg_namelen = sizeof(stream.to);
-  header.msg_iov = &parts_[2 * used_];
-  header.msg_iovlen = 2;
-  fds_[used_] = stream.fd;
-  if (++used_ == kBatch) Flush();
-}
+ private:
+  const std::vector<FarmStream*> streams_;
+  const size_t unit_;
+  const size_t bytes_;
+  const double unit_ns_;
+  uint64_t units_ = 0;
+};
 
-void Sender::Flush() {
-  if (used_ == 0) return;
-  if (pattern_ == Pattern::kMerged) {
-    FlushMerged();
-  } else {
-    FlushUdp();
-  }
-  used_ = 0;
-}
-
-// Neighbours from one socket go out in one call.
-void Sender::FlushUdp() {
-  for (size_t at = 0; at < used_;) {
-    size_t end = at + 1;
-    while (end < used_ && fds_[end] == fds_[at]) ++end;
-    const int done = ::sendmmsg(fds_[at], &messages_[at], static_cast<unsigned>(end - at), 0);
-    if (done > 0) sent_ += static_cast<uint64_t>(done);
-    if (done > 0 && at + static_cast<size_t>(done) < end) {
-      at += static_cast<size_t>(done);  // the next call tells what stopped this one
-      continue;
+// One turn of the recording for all streams, over and over.
+class Replay : public Pattern {
+ public:
+  Replay(const std::vector<FarmStream*>& streams, const Recording& recording) : period_(recording.period_ns) {
+    events_.reserve(streams.size() * recording.packets.size());
+    for (size_t i = 0; i < streams.size(); ++i) {
+      const int64_t offset = period_ * static_cast<int64_t>(i) / static_cast<int64_t>(streams.size());
+      for (const auto& [at_ns, bytes] : recording.packets) {
+        events_.push_back({(at_ns + offset) % period_, streams[i], std::clamp(bytes, kHeadBytes, kMaxPacket)});
+      }
     }
-    if (done <= 0) {
-      ++unsent_;
-      ++at;
-      continue;
-    }
-    at = end;
+    std::stable_sort(events_.begin(), events_.end(), [](const Event& a, const Event& b) { return a.at_ns < b.at_ns; });
   }
-}
 
-void Sender::FlushMerged() {
-  msghdr header = messages_[0].msg_hdr;
-  header.msg_iovlen = 2 * used_;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(uint16_t))] = {};
-  header.msg_control = control;
-  header.msg_controllen = sizeof(control);
-  cmsghdr* part = CMSG_FIRSTHDR(&header);
-  part->cmsg_level = SOL_UDP;
-  part->cmsg_type = UDP_SEGMENT;
-  part->cmsg_len = CMSG_LEN(sizeof(uint16_t));
-  const auto segment = static_cast<uint16_t>(size_);
-  std::memcpy(CMSG_DATA(part), &segment, sizeof(segment));
-  (::sendmsg(fds_[0], &header, 0) >= 0 ? sent_ : unsent_) += used_;
+  int64_t Next() const override { return turn_ * period_ + events_[next_].at_ns; }
+  size_t packets() const override { return 1; }
+
+  void Send(MediaOut& out) override {
+    out.Append(*events_[next_].stream, events_[next_].bytes, false);
+    if (++next_ < events_.size()) return;
+    next_ = 0;
+    ++turn_;
+  }
+
+ private:
+  struct Event {
+    int64_t at_ns;
+    FarmStream* stream;
+    size_t bytes;
+  };
+
+  const int64_t period_;
+  std::vector<Event> events_;
+  size_t next_ = 0;
+  int64_t turn_ = 0;
+};
+
+std::unique_ptr<Pattern> MakePattern(Farm& farm, const Settings& command) {
+  std::vector<FarmStream*> streams = farm.PlayingStreams();
+  if (streams.empty()) throw std::invalid_argument("no stream plays");
+  const std::string name = command.Text("pattern", "frames");
+  if (name == "replay") return std::make_unique<Replay>(streams, ReadRecording(command.Text("file")));
+  if (name != "frames" && name != "merged" && name != "interleaved") {
+    throw std::invalid_argument("pattern= frames, merged, interleaved or replay, not " + name);
+  }
+  const size_t unit = name == "interleaved" ? 1 : kFramePackets;
+  const auto bytes = static_cast<size_t>(command.Whole("size", 1200));
+  if (name == "merged" && bytes * unit > kMaxMerged) throw std::invalid_argument("merged: size too large");
+  return std::make_unique<Rotation>(std::move(streams), unit, bytes, command.Number("rate", 10'000));
 }
 
 }  // namespace
 
-Json SendMedia(Farm& farm, const Settings& command) { return Sender(farm, command).Run(); }
+Json SendMedia(Farm& farm, const Settings& command) {
+  const std::unique_ptr<Pattern> pattern = MakePattern(farm, command);
+  const size_t streams = farm.PlayingStreams().size();
+  const auto duration = static_cast<int64_t>(command.Number("seconds", 1) * kSecond);
+  const auto quantum = static_cast<int64_t>(command.Number("quantum-us", 100) * kMicrosecond);
+  MediaOut out(command.Text("pattern", "") == "merged");
+  ::prctl(PR_SET_TIMERSLACK, 1);
+  const int64_t start = Now();
+  Schedule schedule(start);
+  int64_t service = start;
+  int64_t now = start;
+  for (; now - start < duration && !farm.program().stopping(); now = Now()) {
+    if (pattern->Next() > 0) schedule.KeepUp(now, pattern->Next());
+    for (size_t packets = 0; packets < kMostAtOnce && schedule.Due(pattern->Next()) <= now; packets += pattern->packets()) {
+      pattern->Send(out);
+    }
+    out.Flush();
+    if (now - service > kServicePeriod) {
+      farm.program().loop().Poll(0);
+      service = now;
+    }
+    // Nothing is due sooner than that: rate=0 makes everything due at once.
+    if (const int64_t next = schedule.Due(pattern->Next()); next > now) SleepUntil(std::max(next, now + quantum));
+  }
+  const auto took = static_cast<double>(now - start) / kSecond;
+  Json json = out.Report();
+  json.Put("streams", streams).Put("seconds", took).Put("movedMs", schedule.moved_ms());
+  return json.Put("rate", static_cast<double>(out.sent()) / took);
+}
 
 }  // namespace penstock::bench

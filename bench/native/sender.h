@@ -11,7 +11,8 @@ class Farm;
 //   frames       42 packets of one stream back to back, stream after stream
 //   merged       the same as one message of UDP_SEGMENT, as it is after GRO on arrival
 //   interleaved  one packet of each stream in turn
-// rate=0 sends as fast as it can. A schedule that falls behind is moved, never caught up in a burst.
+//   replay       as `file=` was recorded, over and over, each stream at another place of it
+// rate=0 sends as fast as it can; a recording has its own rate.
 Json SendMedia(Farm& farm, const Settings& command);
 
 }  // namespace penstock::bench

@@ -45,7 +45,7 @@ export const control: Scenario = {
   async run(context) {
     const direct = await measureDirect(context);
     for (const one of rotate(CASES, context.round)) {
-      if (context.wants(one.name)) context.record(one.name, await measure(context, one, direct));
+      if (context.wants(one.name)) context.record({ group: '', name: one.name }, await measure(context, one, direct));
     }
   },
 };

@@ -30,7 +30,7 @@ export const gaps: Scenario = {
   async run(context) {
     for (const victim of rotate(VICTIMS, context.round)) {
       const name = `kill ${victim}`;
-      if (context.wants(name)) context.record(name, await measure(context, victim));
+      if (context.wants(name)) context.record({ group: '', name }, await measure(context, victim));
     }
   },
 };
@@ -41,10 +41,10 @@ async function measure({ bed, fail }: Context, victim: (typeof VICTIMS)[number])
   const crowd = await Crowd.start(bed, appliance.address);
   try {
     await crowd.open(STREAMS);
-    await farm.send({ pattern: 'interleaved', size: 1200, rate: STREAMS * RATE, seconds: 0.2 });
+    await farm.send({ pattern: 'interleaved', size: 1200, rate: STREAMS * RATE }, 0.2);
     await sleep(DRAIN_MS);
     await crowd.reset();
-    const media = farm.send({ pattern: 'interleaved', size: 1200, rate: STREAMS * RATE, seconds: MEDIA_SECONDS });
+    const media = farm.send({ pattern: 'interleaved', size: 1200, rate: STREAMS * RATE }, MEDIA_SECONDS);
     await sleep(BEFORE_MS);
     const recoveryMs = victim === 'none' ? 0 : await killAndAwait(appliance, victim);
     const sent = await media;

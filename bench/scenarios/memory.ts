@@ -36,7 +36,7 @@ export const memory: Scenario = {
       const name = `${sessions} sessions`;
       if (!context.wants(name)) continue;
       if (sessions > room) context.note(`memory: ${sessions} sessions are more than descriptors allow (${room})`);
-      else context.record(name, await measure(context, sessions));
+      else context.record({ group: '', name }, await measure(context, sessions));
     }
   },
 };

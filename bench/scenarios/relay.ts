@@ -1,191 +1,307 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CpuMeter, softirqThreads } from '../lib/cpu.js';
-import { Farm, type Media, type Pattern, type Received, type Sent, whileDropping } from '../lib/load.js';
+import { type Distribution, Farm, type Media, type Sent, type SyntheticMedia } from '../lib/load.js';
 import { mostStreams } from '../lib/machine.js';
+import type { Entrance } from '../lib/place.js';
 import { direct, penstock, type Relay, type RunningRelay } from '../lib/relay.js';
 import type { Context, Scenario, Values } from '../lib/scenario.js';
+import { Sink } from '../lib/sink.js';
 import { rotate } from '../lib/statistics.js';
+import { dgram } from '../rivals/dgram.js';
+import { nft } from '../rivals/nft.js';
+import { nginxUdp } from '../rivals/nginx.js';
+import { rtpengine } from '../rivals/rtpengine.js';
+import { type RelayCases, relayCases } from './relay-cases.js';
 
-const RELAYS = [
-  direct,
-  penstock('auto', 'auto'),
-  penstock('gso', 'gso'),
-  penstock('gso, delay 0', 'gso', ['--batch-delay', '0']),
-  penstock('mmsg', 'mmsg'),
-];
-const STREAMS = [1, 100, 2000, 4900];
-const QUICK_STREAMS = [100];
-const PATTERNS: Pattern[] = ['frames', 'interleaved', 'merged'];
-const SIZES = [1200, 200];
-const RATES = [10_000, 50_000];
-const QUICK_RATES = [5000];
-/** Between the last packet sent and the count of what came. */
-const DRAIN_MS = 100;
+const OFFLOAD = penstock('offload', 'offload');
+const GSO = penstock('gso', 'gso');
+const EAGER = penstock('gso, delay 0', 'gso', ['--batch-delay', '0']);
+const PRODUCTS = [OFFLOAD, GSO, EAGER, penstock('mmsg', 'mmsg')];
+const RIVALS = [rtpengine, nginxUdp, dgram, nft];
+/** Named so that nobody looks for it in vain. */
+const NOT_PACKAGED = { name: 'rtpproxy', why: 'not installed: Debian 12 has no package of it' };
+const RELAYS = [direct, ...PRODUCTS, ...RIVALS];
+/** With more of them, packets that wait for each other are the point. */
+const MOST_EAGER_STREAMS = 100;
+
+/** When nothing came for so long, the rest is lost. */
+const QUIET_MS = 200;
+const POLL_MS = 20;
+const LONGEST_DRAIN_MS = 15_000;
 /** Before the first measurement: sources are latched, neighbours known, streams on their fastest path. */
-const WARM_UP = { pattern: 'interleaved', size: 200, rate: 5000, seconds: 1.5 } as const;
+const WARM_UP: SyntheticMedia = { pattern: 'interleaved', size: 200, rate: 10_000 };
+const WARM_UP_SECONDS = 0.6;
+/** Until the product has moved its streams to their path. */
+const SETTLE_MS = 1000;
 
 export const relay: Scenario = {
   name: 'relay',
   about:
-    'Sessions set up through RTSP, then RTP from the servers to the clients: "frames" are 42 packets of a stream back to ' +
-    'back, "interleaved" is one packet of each stream in turn, "merged" frames arrive as one buffer, as after GRO. ' +
-    '"engine" and "product" are CPU per packet that reached a client, the kernel\'s delivery to the client\'s socket ' +
-    'included. A and B: CPU of the engine, and what the relay adds to the whole machine (all processes and softirq, less ' +
-    'the same traffic dropped when it reaches the appliance), with clients that drop media on arrival. Delays are one ' +
-    'way, from the server\'s send call to the client\'s receive call; "added" is the difference to direct.',
+    'Sessions set up through RTSP (rivals: by their own means), then RTP from the servers to the clients: "frames" are ' +
+    '42 packets of a stream back to back, "interleaved" is one packet of each stream in turn, "merged" frames arrive as ' +
+    'one buffer, as after GRO. All relays have one core, the generator has the other. A: CPU of all processes of the ' +
+    'relay per packet that came out. B: what the relay adds to the whole machine (all processes and softirq, less the ' +
+    'same traffic dropped when it reaches the appliance). Delays are one way, from the send call to the arrival at the ' +
+    "client's interface, where a BPF program counts and drops; added: less what it takes without a relay (routed by the " +
+    'kernel). Jitter: mean change of the delay from packet to packet of a stream. Ratios below 1: the product takes less.',
   columns: [
-    { key: 'lossPercent', title: 'loss %', digits: 3, better: 'lower' },
-    { key: 'engineUs', title: 'engine µs/packet', digits: 2, better: 'lower' },
-    { key: 'productUs', title: 'product µs/packet', digits: 2, better: 'lower' },
+    { key: 'gsoRatio', title: 'penstock gso / this, A', digits: 2, better: 'lower' },
+    { key: 'offloadRatio', title: 'penstock offload / this, B', digits: 2, better: 'lower' },
     { key: 'aUs', title: 'A µs/packet', digits: 2, better: 'lower' },
     { key: 'bUs', title: 'B µs/packet', digits: 2, better: 'lower' },
-    { key: 'addedP50Us', title: 'added p50 µs', digits: 0, better: 'lower' },
-    { key: 'p50Us', title: 'p50 µs', digits: 0, better: 'lower' },
-    { key: 'p99Us', title: 'p99 µs', digits: 0, better: 'lower' },
+    { key: 'lossPercent', title: 'loss %', digits: 3, better: 'lower' },
+    { key: 'kpps', title: 'kpps out', digits: 1, better: 'higher' },
+    { key: 'p50Us', title: 'delay p50 µs', digits: 1, better: 'lower' },
+    { key: 'addedP50Us', title: 'added p50 µs', digits: 1, better: 'lower' },
+    { key: 'addedP99Us', title: 'added p99 µs', digits: 0, better: 'lower' },
     { key: 'maxUs', title: 'max µs', digits: 0, better: 'lower' },
+    { key: 'addedJitterUs', title: 'added jitter µs', digits: 1, better: 'lower' },
     { key: 'perWake', title: 'packets/wake', digits: 1, better: 'none' },
     { key: 'perCall', title: 'packets/send call', digits: 1, better: 'none' },
-    { key: 'kpps', title: 'kpps sent', digits: 1, better: 'none' },
     { key: 'clientLost', title: 'lost in client', digits: 0, better: 'none' },
   ],
   async run(context) {
-    for (const streams of streamCounts(context)) {
-      const medias = mediasFor(context, streams);
-      if (medias.length === 0) continue;
-      const results = new Map<string, Values[]>();
-      for (const one of rotate(RELAYS, context.round)) {
-        results.set(one.name, await measureRelay(context, one, streams, medias));
-      }
-      recordAll(context, streams, medias, results);
+    const most = mostStreams();
+    for (const { streams, cases } of relayCases(context.quick, most)) {
+      if (streams > most) context.note(`${streams} streams are more than the limit of descriptors allows (${most})`);
+      const wanted = cases.filter(({ name }) => context.wants(name));
+      if (wanted.length > 0 && streams <= most) await compare(context, { streams, cases: wanted });
     }
   },
 };
 
-function streamCounts({ quick, note }: Context): number[] {
-  const most = mostStreams();
-  const wanted = quick ? QUICK_STREAMS : STREAMS;
-  if (wanted.some((count) => count > most)) {
-    note(`at most ${most} streams fit the limit of descriptors per process (four per UDP stream)`);
-  }
-  return wanted.filter((count) => count <= most);
+/** What one relay did with one kind of media, before it is set against the others. */
+interface Measured {
+  sent: Sent;
+  received: number;
+  /** CPU seconds. */
+  relaySeconds: number;
+  machineSeconds: number;
+  hasProcesses: boolean;
+  isPaced: boolean;
+  /** From the first packet sent to the last one that came. */
+  seconds: number;
+  delayUs: Distribution;
+  jitterUs: number;
+  beside: Values;
 }
 
-function mediasFor(context: Context, streams: number): Media[] {
-  const { quick, seconds } = context;
-  const medias = PATTERNS.flatMap((pattern) =>
-    (pattern === 'merged' ? SIZES.slice(0, 1) : SIZES).flatMap((size) =>
-      (quick ? QUICK_RATES : RATES).map((rate) => ({ pattern, size, rate, seconds })),
-    ),
-  );
-  return medias.filter((media) => context.wants(caseName(streams, media)));
+type Arrived = Pick<Measured, 'received' | 'seconds' | 'delayUs' | 'jitterUs'> & { overflow?: number };
+
+/** The same machine without a relay: media goes straight to the client, or is dropped before a relay has it. */
+interface Baseline {
+  direct: Measured | undefined;
+  dropped: Measured | undefined;
 }
 
-function caseName(streams: number, { pattern, size, rate }: Media): string {
-  return `${streams} streams, ${pattern}, ${size} B, ${rate / 1000} kpps`;
-}
-
-function recordAll(context: Context, streams: number, medias: readonly Media[], results: Map<string, Values[]>): void {
-  for (const [index, media] of medias.entries()) {
-    const base = results.get(direct.name)?.[index];
-    for (const [name, all] of results) {
-      const values = all[index] ?? {};
-      const added = name === direct.name ? {} : { addedP50Us: (values.p50Us ?? 0) - (base?.p50Us ?? 0) };
-      context.record(`${caseName(streams, media)}, ${name}`, { ...values, ...added });
-      if (context.quick && (values.lossPercent ?? 0) > 0) {
-        context.fail(`relay: ${caseName(streams, media)}, ${name} lost ${values.lossPercent} %`);
+async function compare(context: Context, { streams, cases }: RelayCases): Promise<void> {
+  const fits = (one: Relay): boolean => one !== EAGER || streams <= MOST_EAGER_STREAMS;
+  const relays = RELAYS.filter((one) => one === direct || (context.compares(one.name) && fits(one)));
+  const measured = new Map<Relay, Measured[]>();
+  const dropped: Measured[] = [];
+  const faults = new Map<Relay, string>();
+  for (const one of rotate(relays, context.round)) {
+    if (absence(context, one) !== undefined) continue;
+    const all: Measured[] = [];
+    const use = async (farm: Farm, running: RunningRelay): Promise<void> => {
+      for (const { media } of cases) {
+        all.push(await measure(context, farm, running, media));
+        if (one === direct) dropped.push(...(await measureDropped(context, farm, running, media)));
       }
+    };
+    try {
+      await withRelay(context, one, streams, use);
+      measured.set(one, all);
+    } catch (error) {
+      if (!RIVALS.includes(one)) throw error;
+      faults.set(one, `failed: ${(error as Error).message.split('\n')[0]}`);
     }
   }
+  for (const [index, { name }] of cases.entries()) {
+    recordCase(context, name, {
+      relays,
+      measured: (one) => measured.get(one)?.[index],
+      absence: (one) => absence(context, one) ?? faults.get(one) ?? 'not measured',
+      baseline: { direct: measured.get(direct)?.[index], dropped: dropped[index] },
+    });
+  }
 }
 
-async function measureRelay(
-  context: Context,
+function absence({ bed }: Context, one: Relay): string | undefined {
+  if (one.needsNamespaces && bed.kind !== 'namespaces') return 'not measured: needs network namespaces (root)';
+  return one.missing();
+}
+
+async function withRelay(
+  { bed }: Context,
   one: Relay,
   streams: number,
-  medias: readonly Media[],
-): Promise<Values[]> {
-  const farm = await Farm.start(context.bed, 'shared');
+  use: (farm: Farm, running: RunningRelay) => Promise<void>,
+): Promise<void> {
+  const farm = await Farm.start(bed, 'shared');
   let running: RunningRelay | undefined;
   try {
-    running = await one.start(context.bed, farm, streams);
-    await farm.send(WARM_UP);
-    await sleep(DRAIN_MS);
-    const values: Values[] = [];
-    for (const media of medias) values.push(await measureMedia(context, farm, running, media));
-    return values;
+    running = await one.start(bed, farm, streams);
+    await farm.send(WARM_UP, WARM_UP_SECONDS);
+    if (PRODUCTS.includes(one)) await sleep(SETTLE_MS);
+    await use(farm, running);
   } finally {
     await running?.stop();
     await farm.stop();
   }
 }
 
-async function measureMedia(context: Context, farm: Farm, running: RunningRelay, media: Media): Promise<Values> {
-  const pids = await running.pids();
-  const values = await throughClient(farm, running, pids, media);
+async function measure(context: Context, farm: Farm, running: RunningRelay, media: Media): Promise<Measured> {
   const { entrances } = context.bed;
-  if (context.quick || !entrances || pids.size === 0) return values;
-  const everything = machinePids(farm, running, pids);
-  const relayed = await whileDropping(entrances.client, () => costOf(farm, everything, media));
-  const base = await whileDropping(entrances.appliance, () => costOf(farm, everything, media));
-  return { ...values, aUs: relayed.engine, bUs: relayed.machine - base.machine };
+  if (context.quick || !entrances) return await measureAt(context, farm, running, media, throughSockets(running));
+  return await atSink(entrances.client, (end) => measureAt(context, farm, running, media, end));
 }
 
-async function throughClient(
+/** What generator and receive path cost by themselves; nothing where that cannot be told. */
+async function measureDropped(context: Context, farm: Farm, running: RunningRelay, media: Media): Promise<Measured[]> {
+  const { entrances } = context.bed;
+  if (context.quick || !entrances) return [];
+  return [await atSink(entrances.appliance, (end) => measureAt(context, farm, running, media, end))];
+}
+
+/** Where media ends and is counted. */
+interface End {
+  reset(): Promise<void>;
+  report(): Promise<Arrived>;
+}
+
+async function atSink(entrance: Entrance, use: (end: End) => Promise<Measured>): Promise<Measured> {
+  const sink = await Sink.open(entrance);
+  try {
+    return await use(sink);
+  } finally {
+    await sink.stop();
+  }
+}
+
+const throughSockets = ({ crowd }: RunningRelay): End => crowd;
+
+async function measureAt(
+  { seconds }: Context,
   farm: Farm,
-  { crowd, counters }: RunningRelay,
-  pids: Map<string, number>,
+  running: RunningRelay,
   media: Media,
-): Promise<Values> {
-  await crowd.reset();
-  const before = await counters();
-  const cpu = new CpuMeter(pids);
-  const sent = await farm.send(media);
-  await sleep(DRAIN_MS);
-  const used = { engine: cpu.seconds('engine'), product: cpu.seconds() };
-  const report = await crowd.report();
+  end: End,
+): Promise<Measured> {
+  const pids = await running.pids();
+  const before = await running.counters();
+  await end.reset();
+  const relayCpu = new CpuMeter(pids);
+  const machineCpu = new CpuMeter(machinePids(farm, running, pids));
+  const sent = await farm.send(media, seconds);
+  const { overflow, ...arrived } = await drained(end, sent.sent);
+  const [relaySeconds, machineSeconds] = [relayCpu.seconds(), machineCpu.seconds()];
+  const beside = {
+    ...batching(before, await running.counters(), arrived.received),
+    ...(overflow === undefined ? {} : { clientLost: overflow }),
+  };
   return {
-    ...delivery(sent, report),
-    ...(pids.size > 0 ? cost(used, report.received) : {}),
-    ...batching(before, await counters(), report.received),
+    ...arrived,
+    sent,
+    relaySeconds,
+    machineSeconds,
+    hasProcesses: pids.size > 0,
+    isPaced: isPaced(media),
+    beside,
   };
 }
 
-function delivery(sent: Sent, { received, overflow, delayUs }: Received): Values {
-  return {
-    lossPercent: (1 - (received + overflow) / sent.sent) * 100,
-    p50Us: delayUs.p50,
-    p99Us: delayUs.p99,
-    maxUs: delayUs.max,
-    kpps: sent.rate / 1000,
-    clientLost: overflow,
-  };
-}
-
-function cost(used: { engine: number; product: number }, packets: number): Values {
-  return { engineUs: (used.engine / packets) * 1e6, productUs: (used.product / packets) * 1e6 };
+/** Waits until nothing comes any more: a slow relay has much in its buffers when the sender is done. */
+async function drained(end: End, sent: number): Promise<Arrived> {
+  const start = performance.now();
+  let last = start;
+  let arrived = await end.report();
+  while (
+    arrived.received < sent &&
+    performance.now() - last < QUIET_MS &&
+    performance.now() - start < LONGEST_DRAIN_MS
+  ) {
+    await sleep(POLL_MS);
+    const now = await end.report();
+    if (now.received > arrived.received) last = performance.now();
+    arrived = now;
+  }
+  return arrived;
 }
 
 /** How many packets the engine took and gave at a time, where it was the engine that moved them. */
 function batching(before: Map<string, number>, after: Map<string, number>, packets: number): Values {
   const grown = (name: string): number => (after.get(name) ?? 0) - (before.get(name) ?? 0);
-  if (grown('tx_packets') < packets / 2) return {};
+  if (packets === 0 || grown('tx_packets') < packets / 2) return {};
   return { perWake: grown('rx_packets') / grown('wakes'), perCall: grown('tx_packets') / grown('tx_calls') };
-}
-
-/** CPU per packet sent, in microseconds. */
-async function costOf(
-  farm: Farm,
-  pids: ReadonlyMap<string, number>,
-  media: Media,
-): Promise<{ engine: number; machine: number }> {
-  const cpu = new CpuMeter(pids);
-  const { sent } = await farm.send(media);
-  await sleep(DRAIN_MS);
-  return { engine: (cpu.seconds('engine') / sent) * 1e6, machine: (cpu.seconds() / sent) * 1e6 };
 }
 
 function machinePids(farm: Farm, { crowd }: RunningRelay, pids: Map<string, number>): Map<string, number> {
   const all = new Map(pids).set('farm', farm.pid).set('crowd', crowd.pid);
   for (const pid of softirqThreads()) all.set(`ksoftirqd ${pid}`, pid);
   return all;
+}
+
+/** One kind of media through all relays. */
+interface Comparison {
+  relays: readonly Relay[];
+  measured(one: Relay): Measured | undefined;
+  /** Why it was not. */
+  absence(one: Relay): string;
+  baseline: Baseline;
+}
+
+function recordCase(context: Context, group: string, { relays, measured, absence, baseline }: Comparison): void {
+  const valuesOf = (one: Relay): Values | undefined => {
+    const found = measured(one);
+    return found && (one === direct ? delivery(found) : relayed(found, baseline));
+  };
+  const best = { gso: valuesOf(GSO), offload: valuesOf(OFFLOAD) };
+  for (const one of relays) {
+    const which = { group, name: one.name };
+    const values = valuesOf(one);
+    if (values) context.record(which, { ...values, ...(RIVALS.includes(one) ? ratios(values, best) : {}) });
+    else context.absent(which, absence(one));
+    if (context.quick && !RIVALS.includes(one) && (values?.lossPercent ?? 0) > 0) {
+      context.fail(`relay: ${group}, ${one.name} lost ${values?.lossPercent} %`);
+    }
+  }
+  if (context.compares(NOT_PACKAGED.name)) context.absent({ group, name: NOT_PACKAGED.name }, NOT_PACKAGED.why);
+}
+
+/** Whether delays say something: as fast as possible, they only say how large the buffers are. */
+const isPaced = (media: Media): boolean => media.pattern === 'replay' || media.rate > 0;
+
+function delivery({ sent, received, seconds, delayUs, beside, isPaced }: Measured): Values {
+  return {
+    lossPercent: (1 - (received + (beside.clientLost ?? 0)) / sent.sent) * 100,
+    kpps: received / seconds / 1000,
+    ...(isPaced ? { p50Us: delayUs.p50, maxUs: delayUs.max } : {}),
+    ...beside,
+  };
+}
+
+function relayed(one: Measured, baseline: Baseline): Values {
+  const values = delivery(one);
+  if (one.received === 0) return values;
+  const each = (cpuSeconds: number): number => (cpuSeconds / one.received) * 1e6;
+  if (one.hasProcesses) values.aUs = each(one.relaySeconds);
+  if (baseline.direct && one.isPaced) {
+    values.addedP50Us = one.delayUs.p50 - baseline.direct.delayUs.p50;
+    values.addedP99Us = one.delayUs.p99 - baseline.direct.delayUs.p99;
+    values.addedJitterUs = one.jitterUs - baseline.direct.jitterUs;
+  }
+  if (baseline.dropped) {
+    const idle = (baseline.dropped.machineSeconds / baseline.dropped.sent.sent) * one.sent.sent;
+    values.bUs = each(one.machineSeconds - idle);
+  }
+  return values;
+}
+
+/** The product's CPU in those of a rival. */
+function ratios(rival: Values, { gso, offload }: { gso: Values | undefined; offload: Values | undefined }): Values {
+  return {
+    ...(gso?.aUs && rival.aUs ? { gsoRatio: gso.aUs / rival.aUs } : {}),
+    ...(offload?.bUs && rival.bUs ? { offloadRatio: offload.bUs / rival.bUs } : {}),
+  };
 }

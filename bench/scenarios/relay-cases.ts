@@ -1,0 +1,84 @@
+import { join } from 'node:path';
+import type { Media, Pattern } from '../lib/load.js';
+import { ROOT } from '../lib/paths.js';
+
+/** As fast as the generator can. */
+const MAX = 0;
+const RECORDINGS = { 'gst-rtsp-server': 'gstreamer.txt', ffmpeg: 'ffmpeg.txt' } as const;
+
+export interface RelayCase {
+  name: string;
+  media: Media;
+}
+
+/** So many streams, and what is sent through them one after the other. */
+export interface RelayCases {
+  streams: number;
+  cases: RelayCase[];
+}
+
+/** `most`: how many streams this machine allows. */
+export function relayCases(quick: boolean, most: number): RelayCases[] {
+  return quick ? quickCases() : allCases(Math.min(5000, most));
+}
+
+function allCases(many: number): RelayCases[] {
+  return [
+    cases(1, [
+      ...synthetic(['frames', 'interleaved'], 1200, [10_000, MAX]),
+      ...synthetic(['frames', 'interleaved'], 200, [10_000]),
+    ]),
+    cases(100, [
+      ...synthetic(['frames', 'interleaved'], 1200, [10_000, 50_000, MAX]),
+      ...synthetic(['merged'], 1200, [50_000, MAX]),
+      ...synthetic(['frames', 'interleaved'], 200, [50_000]),
+      ...recorded(),
+    ]),
+    cases(2000, [
+      ...synthetic(['frames', 'interleaved'], 1200, [50_000, MAX]),
+      ...synthetic(['frames', 'interleaved'], 200, [50_000]),
+    ]),
+    cases(many, [
+      ...synthetic(['frames'], 1200, [50_000, MAX]),
+      ...synthetic(['interleaved'], 1200, [50_000, 50 * many, MAX]),
+      ...synthetic(['merged'], 1200, [50_000]),
+      ...synthetic(['frames', 'interleaved'], 200, [50_000]),
+    ]),
+  ];
+}
+
+function quickCases(): RelayCases[] {
+  const modest = [5000];
+  return [
+    cases(100, [
+      ...synthetic(['frames', 'merged'], 1200, modest),
+      ...synthetic(['interleaved'], 200, modest),
+      ...recorded().slice(0, 1),
+    ]),
+  ];
+}
+
+function cases(streams: number, medias: readonly Media[]): RelayCases {
+  const title = streams === 1 ? '1 stream' : `${streams} streams`;
+  return { streams, cases: medias.map((media) => ({ name: `${title}, ${mediaName(media)}`, media })) };
+}
+
+function synthetic(patterns: readonly Pattern[], size: number, rates: readonly number[]): Media[] {
+  return patterns.flatMap((pattern) => rates.map((rate) => ({ pattern, size, rate })));
+}
+
+function recorded(): Media[] {
+  return Object.values(RECORDINGS).map((name) => ({
+    pattern: 'replay',
+    file: join(ROOT, 'bench', 'recordings', name),
+  }));
+}
+
+function mediaName(media: Media): string {
+  if (media.pattern === 'replay') {
+    const server = Object.entries(RECORDINGS).find(([, name]) => media.file.endsWith(name))?.[0];
+    return `as recorded from ${server}`;
+  }
+  const { pattern, size, rate } = media;
+  return `${pattern}, ${size} B, ${rate === MAX ? 'as fast as possible' : `${rate / 1000} kpps`}`;
+}
