@@ -9,10 +9,12 @@ import type { CaseName, Context, Scenario, Values } from './lib/scenario.js';
 import { plainTable, tables } from './lib/table.js';
 import { control } from './scenarios/control.js';
 import { gaps } from './scenarios/gaps.js';
+import { interleaved } from './scenarios/interleaved.js';
 import { memory } from './scenarios/memory.js';
+import { messages } from './scenarios/messages.js';
 import { relay } from './scenarios/relay.js';
 
-const SCENARIOS: Scenario[] = [control, relay, memory, gaps];
+const SCENARIOS: Scenario[] = [relay, interleaved, control, messages, memory, gaps];
 const ROUNDS = 3;
 const SECONDS = 0.4;
 const QUICK_SECONDS = 0.5;

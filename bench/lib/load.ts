@@ -104,6 +104,8 @@ export interface Received {
   /** Lost in the client's own receive buffers: the bench's fault, not the relay's. */
   overflow: number;
   longestGapMs: number;
+  /** Of clients that were slowed down; these are not in the other numbers. */
+  slowFrames: number;
   jitterUs: number;
   /** From the first one's sending to the last one's arrival. */
   seconds: number;
@@ -152,6 +154,11 @@ export class Crowd {
 
   async close(): Promise<void> {
     await this.#tool.ask('close');
+  }
+
+  /** So many that play over TCP read no faster than this from now on. */
+  async slowDown(clients: number, bytesPerSecond: number): Promise<void> {
+    await this.#tool.ask(`slow clients=${clients} bytes-per-second=${bytesPerSecond}`);
   }
 
   async reset(): Promise<void> {

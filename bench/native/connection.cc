@@ -4,8 +4,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
+
+#include "sockets.h"
 
 namespace penstock::bench {
 namespace {
@@ -114,24 +117,43 @@ void Connection::Flush() {
     if (sent < 0) break;  // what is wrong, other than a full buffer, the next read tells
     out_.erase(0, static_cast<size_t>(sent));
   }
-  if (!out_.empty() != watching_write_) Watch(!out_.empty());
+  if (!out_.empty() == watching_write_) return;
+  watching_write_ = !out_.empty();
+  Watch();
 }
 
-void Connection::Watch(bool writable) {
-  watching_write_ = writable;
-  loop_.Change(fd_, writable ? EPOLLIN | EPOLLOUT : EPOLLIN, *this);
+void Connection::Watch() {
+  loop_.Change(fd_, (watching_read_ ? EPOLLIN : 0u) | (watching_write_ ? EPOLLOUT : 0u), *this);
 }
 
 void Connection::Read() {
-  static char buffer[kReadBytes];
-  while (!closed()) {
-    const ssize_t got = ::recv(fd_, buffer, sizeof(buffer), 0);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (got <= 0) return Lose();
-    in_.append(buffer, static_cast<size_t>(got));
-    in_.erase(0, Parse());
-    if (static_cast<size_t>(got) < kReadBytes) return;
+  while (!closed() && watching_read_ && ReadOnce(kReadBytes)) {
   }
+}
+
+void Connection::ReadOnDemand(int receive_buffer) {
+  if (closed()) return;
+  SetOption(fd_, SOL_SOCKET, SO_RCVBUF, receive_buffer);
+  watching_read_ = false;
+  Watch();
+}
+
+void Connection::ReadSome(size_t most) {
+  if (!closed()) ReadOnce(std::min(most, kReadBytes));
+}
+
+// False where there is no more to read at once.
+bool Connection::ReadOnce(size_t most) {
+  static char buffer[kReadBytes];
+  const ssize_t got = ::recv(fd_, buffer, most, 0);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+  if (got <= 0) {
+    Lose();
+    return false;
+  }
+  in_.append(buffer, static_cast<size_t>(got));
+  in_.erase(0, Parse());
+  return static_cast<size_t>(got) == most;
 }
 
 // Gives how many bytes were understood.

@@ -33,6 +33,9 @@ class Connection : public Handler {
   // False, and nothing is sent, where the peer reads too slowly. `parts` are one frame.
   bool SendFrame(int channel, std::string_view head, std::string_view rest);
   void Close();
+  // From now on nothing is read but by `ReadSome`, and the kernel's buffer for it is small.
+  void ReadOnDemand(int receive_buffer);
+  void ReadSome(size_t most);
 
   bool closed() const { return fd_ < 0; }
   int fd() const { return fd_; }
@@ -49,14 +52,16 @@ class Connection : public Handler {
 
  private:
   void Read();
+  bool ReadOnce(size_t most);
   size_t Parse();
   void Flush();
-  void Watch(bool writable);
+  void Watch();
   void Lose();
 
   EventLoop& loop_;
   int fd_;
   bool connected_ = false;
+  bool watching_read_ = true;
   bool watching_write_ = true;
   std::string in_;
   std::string out_;

@@ -20,6 +20,8 @@ constexpr int kUrls = 50;
 constexpr uint64_t kFirstNumber = 10'000;  // of client ports that are only announced
 constexpr uint64_t kNumberPairs = 25'000;
 constexpr int kPollMs = 2;
+constexpr int kSlowReceiveBuffer = 64 << 10;
+constexpr double kSlowRead = 1000;  // bytes at once
 
 int64_t Seconds(double seconds) { return static_cast<int64_t>(seconds * kSecond); }
 
@@ -119,8 +121,26 @@ void Client::Report() {
   }
 }
 
+void Client::SlowDown(double bytes_per_second) {
+  bytes_per_second_ = bytes_per_second;
+  last_read_ = Now();
+  ReadOnDemand(kSlowReceiveBuffer);
+}
+
+void Client::ReadWhatIsDue(int64_t now) {
+  const double due = static_cast<double>(now - last_read_) / kSecond * bytes_per_second_;
+  if (due < kSlowRead) return;
+  last_read_ = now;
+  ReadSome(static_cast<size_t>(due));
+}
+
 void Client::OnFrame(int channel, std::span<const uint8_t> packet) {
-  if (channel % 2 == 0) crowd_.receiver_.Take(packet, Now());
+  if (channel % 2 != 0) return;
+  if (bytes_per_second_ > 0) {
+    ++crowd_.slow_frames_;
+  } else {
+    crowd_.receiver_.Take(packet, Now());
+  }
 }
 
 void Client::OnClosed() {
@@ -142,15 +162,17 @@ Json Crowd::Obey(const Settings& command) {
   if (command.word() == "open") return Open(command);
   if (command.word() == "churn") return Churn(command);
   if (command.word() == "close") return CloseAll(command);
+  if (command.word() == "slow") return SlowDown(command);
   if (command.word() == "reset") {
     receiver_.Reset();
+    slow_frames_ = 0;
     return {};
   }
   if (command.word() == "report") {
     receiver_.Collect();
     size_t playing = 0;
     for (const auto& [client, owner] : clients_) playing += client->playing() ? 1 : 0;
-    return receiver_.Report().Put("playing", playing).Put("steps", StepReport());
+    return receiver_.Report().Put("slowFrames", slow_frames_).Put("playing", playing).Put("steps", StepReport());
   }
   if (command.word() == "wait") {  // media is received meanwhile
     const int64_t end = Now() + Seconds(command.Number("seconds", 1));
@@ -224,6 +246,18 @@ Json Crowd::CloseAll(const Settings& command) {
   return Json().Put("sessions", total).Put("finished", finished_).Put("steps", StepReport());
 }
 
+// `slow clients=1 bytes-per-second=20000`: so many that play over TCP, from now on.
+Json Crowd::SlowDown(const Settings& command) {
+  const auto count = static_cast<size_t>(command.Whole("clients", 1));
+  for (const auto& [client, owner] : clients_) {
+    if (slow_.size() == count) break;
+    if (!client->playing()) continue;
+    client->SlowDown(command.Number("bytes-per-second", 20'000));
+    slow_.push_back(client);
+  }
+  return Json().Put("clients", slow_.size());
+}
+
 void Crowd::Launch() {
   ++launched_;
   auto client = std::make_unique<Client>(*this, StartConnect(local_, target_), next_number_++);
@@ -239,6 +273,8 @@ void Crowd::Tend() {
   receiver_.Collect();
   ReportOnTime();
   Expire();
+  const int64_t now = Now();
+  for (Client* client : std::vector(slow_)) client->ReadWhatIsDue(now);  // one may go meanwhile
 }
 
 // A few at a time: all of them at once would be a burst.
@@ -279,6 +315,7 @@ void Crowd::Finished(Client& client, int64_t begun) {
 void Crowd::Remove(Client& client) {
   const auto entry = clients_.find(&client);
   if (entry == clients_.end()) return;
+  std::erase(slow_, &client);
   client.Close();
   program_.loop().Dispose(std::move(entry->second));
   clients_.erase(entry);

@@ -38,6 +38,9 @@ class Client : public Connection {
   void Report();
   int64_t step_since() const { return since_; }
   bool playing() const { return playing_; }
+  // Reads so many bytes a second from now on; its frames are counted apart.
+  void SlowDown(double bytes_per_second);
+  void ReadWhatIsDue(int64_t now);
   uint64_t number() const { return number_; }
 
  protected:
@@ -65,6 +68,8 @@ class Client : public Connection {
   int cseq_ = 0;
   int set_up_ = 0;
   bool playing_ = false;
+  double bytes_per_second_ = 0;  // 0: as fast as they come
+  int64_t last_read_ = 0;
   std::string session_;
   std::vector<Media> media_;
 };
@@ -84,6 +89,7 @@ class Crowd {
   Json Open(const Settings& command);
   Json Churn(const Settings& command);
   Json CloseAll(const Settings& command);
+  Json SlowDown(const Settings& command);
   void Launch();
   void Turn();
   void ReportOnTime();
@@ -112,6 +118,8 @@ class Crowd {
   uint64_t next_number_ = 0;
   uint64_t finished_ = 0;
   uint64_t settled_ = 0;  // playing, and to stay so
+  std::vector<Client*> slow_;
+  uint64_t slow_frames_ = 0;
   uint64_t next_port_ = 0;
   std::array<Histogram, static_cast<size_t>(Step::kCount)> steps_;
   Histogram whole_;

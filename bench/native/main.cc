@@ -5,7 +5,7 @@
 //     aim to=IP ports=PORT,… · stats
 //   penstock_bench crowd local=IP target=IP:PORT [pairs=16] [first-port=40000] [report-seconds=5]
 //     open sessions=N [streams=1] [concurrency=50] [transport=udp|tcp] · close · churn seconds=T [concurrency=32] [streams=1]
-//     reset · wait seconds=T · report
+//     slow clients=N bytes-per-second=R · reset · wait seconds=T · report
 //   penstock_bench sink device=NAME
 //     reset · report
 //

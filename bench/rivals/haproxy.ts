@@ -1,13 +1,13 @@
 import { Daemon } from '../lib/daemon.js';
 import { RTSP_PORT } from '../lib/load.js';
 import { hasCommand, missingPackages } from '../lib/missing.js';
-import type { TcpProxy } from './tcp.js';
+import type { TcpProxy } from '../lib/proxy.js';
 
 const CONNECTIONS = 8000;
 
 /** One thread that copies bytes between connections. */
 export const haproxyTcp: TcpProxy = {
-  name: 'haproxy tcp',
+  name: 'haproxy',
   missing: () => missingPackages(hasCommand('haproxy'), 'haproxy'),
   async start(bed, server) {
     const address = `${bed.edge}:${RTSP_PORT}`;

@@ -5,10 +5,10 @@ import { Daemon } from '../lib/daemon.js';
 import { RTSP_PORT } from '../lib/load.js';
 import { hasCommand, missingPackages } from '../lib/missing.js';
 import type { Bed } from '../lib/place.js';
+import type { TcpProxy } from '../lib/proxy.js';
 import type { Relay } from '../lib/relay.js';
 import { type PortBlock, portBlocks, portsOf } from './ports.js';
 import { aimedRelay } from './relay.js';
-import type { TcpProxy } from './tcp.js';
 
 const RECEIVE_BUFFER = '4m';
 /** Listening and connected sockets of all streams. */

@@ -1,101 +1,141 @@
-import { Appliance } from '../lib/appliance.js';
 import { CpuMeter } from '../lib/cpu.js';
-import { type Churned, Crowd, Farm, REQUESTS, type Steps } from '../lib/load.js';
+import { type Churned, Crowd, Farm, REQUESTS, type Request, type Steps } from '../lib/load.js';
+import { penstockProxy, type TcpProxy } from '../lib/proxy.js';
 import type { Context, Scenario, Values } from '../lib/scenario.js';
 import { rotate } from '../lib/statistics.js';
+import { haproxyTcp } from '../rivals/haproxy.js';
+import { nginxTcp } from '../rivals/nginx.js';
 
 const CONCURRENCY = 32;
 /** Until the hot functions are compiled. */
 const WARM_UP_SECONDS = 2;
 const QUICK_WARM_UP_SECONDS = 0.5;
 
-interface Case {
-  name: string;
-  workers: number;
-  streams: number;
-  args: readonly string[];
-}
+const PRODUCT = penstockProxy('penstock, 1 worker', { core: 'product', workers: 1 });
+const PRODUCTS = [PRODUCT, penstockProxy('penstock, 2 workers', { core: 'any', workers: 2 })];
+const RIVALS = [haproxyTcp, nginxTcp];
+const PROXIES = [...PRODUCTS, ...RIVALS];
 
-const CASES: Case[] = [
-  { name: '1 worker, 1 stream', workers: 1, streams: 1, args: [] },
-  { name: '2 workers, 1 stream', workers: 2, streams: 1, args: [] },
-  { name: '1 worker, 2 streams', workers: 1, streams: 2, args: [] },
-  { name: '1 worker, 1 stream, log-level warn', workers: 1, streams: 1, args: ['--log-level', 'warn'] },
+/** `streams`: SETUPs of a session. */
+const CASES = [
+  { name: 'sessions of 1 stream', streams: 1 },
+  { name: 'sessions of 2 streams', streams: 2 },
 ];
 
-/** Whole sessions without media: connect, OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN. */
+/** Whole sessions without media. */
 export const control: Scenario = {
   name: 'control',
   about:
     `Whole sessions over UDP without media (connect, OPTIONS, DESCRIBE, SETUP per stream, PLAY, TEARDOWN), ${CONCURRENCY} ` +
-    'clients at a time. CPU is that of all processes of the product together. "gained" is what a request takes longer ' +
-    'through the appliance than asked directly, one client at a time.',
+    'clients at a time. CPU is that of all processes together. 2 workers share both cores with the load, everything ' +
+    'else has one. haproxy and nginx copy the bytes and know nothing of RTSP. Gained: what a request takes longer than ' +
+    'asked directly, one client at a time, mean over the kinds of request.',
   columns: [
+    { key: 'ratio', title: 'penstock / this, CPU', digits: 2, better: 'lower' },
     { key: 'perCpuSecond', title: 'sessions per CPU-second', digits: 0, better: 'higher' },
     { key: 'perSecond', title: 'sessions/s', digits: 0, better: 'higher' },
     { key: 'workerUs', title: 'workers µs/session', digits: 0, better: 'lower' },
     { key: 'primaryUs', title: 'primary µs/session', digits: 0, better: 'lower' },
     { key: 'engineUs', title: 'engine µs/session', digits: 0, better: 'lower' },
     { key: 'gainedP50Us', title: 'request gained p50 µs', digits: 0, better: 'lower' },
+    { key: 'gainedP99Us', title: 'gained p99 µs', digits: 0, better: 'lower' },
     { key: 'gainedSetupP50Us', title: 'SETUP gained p50 µs', digits: 0, better: 'lower' },
-    { key: 'p99Us', title: 'request p99 µs, one client', digits: 0, better: 'lower' },
     { key: 'busyP99Us', title: 'request p99 µs, busy', digits: 0, better: 'lower' },
     { key: 'failed', title: 'failed', digits: 0, better: 'lower' },
   ],
   async run(context) {
-    const direct = await measureDirect(context);
-    for (const one of rotate(CASES, context.round)) {
-      if (context.wants(one.name)) context.record({ group: '', name: one.name }, await measure(context, one, direct));
-    }
+    const wanted = CASES.filter(({ name }) => context.wants(name));
+    for (const one of context.quick ? wanted.slice(0, 1) : wanted) await compare(context, one);
   },
 };
 
-async function measureDirect({ bed, seconds }: Context): Promise<Steps> {
+interface Measured {
+  busy: Churned;
+  /** One client at a time. */
+  alone: Churned;
+  /** CPU seconds while busy, by kind of process; '' for all. */
+  used: Record<'' | 'worker' | 'primary' | 'engine', number>;
+}
+
+async function compare(context: Context, { name: group, streams }: (typeof CASES)[number]): Promise<void> {
+  const proxies = PROXIES.filter((proxy) => context.compares(proxy.name));
+  const direct = await measureDirect(context, streams);
+  const measured = new Map<TcpProxy, Measured>();
+  for (const proxy of rotate(proxies, context.round)) {
+    if (proxy.missing() === undefined) measured.set(proxy, await measure(context, proxy, streams));
+  }
+  const cpuOf = (proxy: TcpProxy): number | undefined => {
+    const found = measured.get(proxy);
+    return found && found.used[''] / found.busy.sessions;
+  };
+  for (const proxy of proxies) {
+    const found = measured.get(proxy);
+    const [product, own] = [cpuOf(PRODUCT), cpuOf(proxy)];
+    const ratio: Values = RIVALS.includes(proxy) && product && own ? { ratio: product / own } : {};
+    if (!found) context.absent({ group, name: proxy.name }, proxy.missing() ?? 'not measured');
+    else
+      context.record({ group, name: proxy.name }, { ...ratio, ...valuesOf(found, direct, PRODUCTS.includes(proxy)) });
+    if (found && PRODUCTS.includes(proxy)) checkFailures(context, `${group}, ${proxy.name}`, found);
+  }
+}
+
+function checkFailures(context: Context, name: string, { busy, alone }: Measured): void {
+  if (busy.steps.failed + alone.steps.failed === 0) return;
+  context.fail(`control, ${name}: ${JSON.stringify([busy.steps.failures, alone.steps.failures])}`);
+}
+
+async function measureDirect({ bed, seconds }: Context, streams: number): Promise<Steps> {
   const farm = await Farm.start(bed, 'announced');
   const crowd = await Crowd.start(bed, farm.address);
   try {
-    return (await crowd.churn(seconds, 1, 1)).steps;
+    return (await crowd.churn(seconds, 1, streams)).steps;
   } finally {
     await crowd.stop();
     await farm.stop();
   }
 }
 
-async function measure(context: Context, { workers, streams, args, name }: Case, direct: Steps): Promise<Values> {
-  const { bed, seconds, quick } = context;
+async function measure({ bed, seconds, quick }: Context, proxy: TcpProxy, streams: number): Promise<Measured> {
   const farm = await Farm.start(bed, 'announced');
-  const core = workers === 1 ? 'product' : 'any';
-  const appliance = await Appliance.start(bed, farm.address, { core, workers, args });
-  const crowd = await Crowd.start(bed, appliance.address);
+  const running = await proxy.start(bed, farm.address);
+  const crowd = await Crowd.start(bed, running.address);
   try {
     await crowd.churn(quick ? QUICK_WARM_UP_SECONDS : WARM_UP_SECONDS, CONCURRENCY, streams);
-    const cpu = new CpuMeter(await appliance.pids());
+    const cpu = new CpuMeter(await running.pids());
     const busy = await crowd.churn(seconds, CONCURRENCY, streams);
-    const used = { all: cpu.seconds(), worker: cpu.seconds('worker'), primary: cpu.seconds('primary') };
-    const engine = cpu.seconds('engine');
-    const alone = await crowd.churn(seconds, 1, streams);
-    const failed = busy.steps.failed + alone.steps.failed;
-    if (failed > 0) context.fail(`control, ${name}: ${JSON.stringify([busy.steps.failures, alone.steps.failures])}`);
-    return {
-      perCpuSecond: busy.sessions / used.all,
-      perSecond: busy.perSecond,
-      workerUs: (used.worker / busy.sessions) * 1e6,
-      primaryUs: (used.primary / busy.sessions) * 1e6,
-      engineUs: (engine / busy.sessions) * 1e6,
-      gainedP50Us: meanOver(alone, 'p50') - meanOver({ steps: direct }, 'p50'),
-      gainedSetupP50Us: alone.steps.setup.p50 - direct.setup.p50,
-      p99Us: meanOver(alone, 'p99'),
-      busyP99Us: meanOver(busy, 'p99'),
-      failed,
+    const used = {
+      '': cpu.seconds(),
+      worker: cpu.seconds('worker'),
+      primary: cpu.seconds('primary'),
+      engine: cpu.seconds('engine'),
     };
+    return { busy, used, alone: await crowd.churn(seconds, 1, streams) };
   } finally {
     await crowd.stop();
-    await appliance.stop();
+    await running.stop();
     await farm.stop();
   }
 }
 
-/** Over the kinds of request. */
-function meanOver({ steps }: Pick<Churned, 'steps'>, quantile: 'p50' | 'p99'): number {
-  return REQUESTS.reduce((sum, request) => sum + steps[request][quantile], 0) / REQUESTS.length;
+function valuesOf({ busy, alone, used }: Measured, direct: Steps, byProcess: boolean): Values {
+  const each = (seconds: number): number => (seconds / busy.sessions) * 1e6;
+  const parts = { workerUs: each(used.worker), primaryUs: each(used.primary), engineUs: each(used.engine) };
+  return {
+    perCpuSecond: busy.sessions / used[''],
+    perSecond: busy.perSecond,
+    ...(byProcess ? parts : {}),
+    gainedP50Us: gained(alone.steps, direct, REQUESTS, 'p50'),
+    gainedP99Us: gained(alone.steps, direct, REQUESTS, 'p99'),
+    gainedSetupP50Us: gained(alone.steps, direct, ['setup'], 'p50'),
+    busyP99Us: meanOver(busy.steps, REQUESTS, 'p99'),
+    failed: busy.steps.failed + alone.steps.failed,
+  };
+}
+
+function gained(steps: Steps, direct: Steps, requests: readonly Request[], quantile: 'p50' | 'p99'): number {
+  return meanOver(steps, requests, quantile) - meanOver(direct, requests, quantile);
+}
+
+function meanOver(steps: Steps, requests: readonly Request[], quantile: 'p50' | 'p99'): number {
+  return requests.reduce((sum, request) => sum + steps[request][quantile], 0) / requests.length;
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CpuMeter, softirqThreads } from '../lib/cpu.js';
+import { drained } from '../lib/drain.js';
 import { type Distribution, Farm, type Media, type Sent, type SyntheticMedia } from '../lib/load.js';
 import { mostStreams } from '../lib/machine.js';
 import type { Entrance } from '../lib/place.js';
@@ -24,10 +25,6 @@ const RELAYS = [direct, ...PRODUCTS, ...RIVALS];
 /** With more of them, packets that wait for each other are the point. */
 const MOST_EAGER_STREAMS = 100;
 
-/** When nothing came for so long, the rest is lost. */
-const QUIET_MS = 200;
-const POLL_MS = 20;
-const LONGEST_DRAIN_MS = 15_000;
 /** Before the first measurement: sources are latched, neighbours known, streams on their fastest path. */
 const WARM_UP: SyntheticMedia = { pattern: 'interleaved', size: 200, rate: 10_000 };
 const WARM_UP_SECONDS = 0.6;
@@ -194,7 +191,7 @@ async function measureAt(
   const relayCpu = new CpuMeter(pids);
   const machineCpu = new CpuMeter(machinePids(farm, running, pids));
   const sent = await farm.send(media, seconds);
-  const { overflow, ...arrived } = await drained(end, sent.sent);
+  const { overflow, ...arrived } = await drained(() => end.report(), sent.sent);
   const [relaySeconds, machineSeconds] = [relayCpu.seconds(), machineCpu.seconds()];
   const beside = {
     ...batching(before, await running.counters(), arrived.received),
@@ -209,24 +206,6 @@ async function measureAt(
     isPaced: isPaced(media),
     beside,
   };
-}
-
-/** Waits until nothing comes any more: a slow relay has much in its buffers when the sender is done. */
-async function drained(end: End, sent: number): Promise<Arrived> {
-  const start = performance.now();
-  let last = start;
-  let arrived = await end.report();
-  while (
-    arrived.received < sent &&
-    performance.now() - last < QUIET_MS &&
-    performance.now() - start < LONGEST_DRAIN_MS
-  ) {
-    await sleep(POLL_MS);
-    const now = await end.report();
-    if (now.received > arrived.received) last = performance.now();
-    arrived = now;
-  }
-  return arrived;
 }
 
 /** How many packets the engine took and gave at a time, where it was the engine that moved them. */
