@@ -19,7 +19,7 @@ export interface Machine {
 
 export function machine(): Machine {
   return {
-    kernel: release(),
+    kernel: /^[\d.]+/.exec(release())?.[0] ?? release(), // what follows is the builder's
     cpu: cpus()[0]?.model ?? 'unknown',
     cores: availableParallelism(),
     memoryGiB: Math.round(totalmem() / 2 ** 30),

@@ -20,6 +20,7 @@ const AT_ONCE = 100;
 const codec = new SessionCodec({ mode: 'sealed', keys: [randomBytes(32)], isMember: () => true });
 const faces: Faces = {
   isServer: ({ host }) => host === SERVER.ip,
+  leadsHere: ({ host }) => host === SERVER.ip,
   appliance: `${APPLIANCE_IP}:8554`,
   serverIp: SERVER.ip,
   applianceIp: APPLIANCE_IP,

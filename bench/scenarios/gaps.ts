@@ -10,7 +10,7 @@ const RATE = 200;
 const VICTIMS = ['none', 'worker 0', 'engine'] as const;
 const BEFORE_MS = 700;
 const MEDIA_SECONDS = 3;
-const RECOVERY_LIMIT_MS = 2000;
+const RECOVERY_LIMIT_MS = 10_000;
 const DRAIN_MS = 200;
 
 export const gaps: Scenario = {

@@ -50,7 +50,7 @@ function allCases(many: number): RelayCases[] {
 function quickCases(): RelayCases[] {
   const modest = [5000];
   return [
-    cases(100, [
+    cases(20, [
       ...synthetic(['frames', 'merged'], 1200, modest),
       ...synthetic(['interleaved'], 200, modest),
       ...recorded().slice(0, 1),
