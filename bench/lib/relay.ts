@@ -18,6 +18,8 @@ export interface Relay {
   /** Why it cannot be measured here; undefined where it can. */
   missing(): string | undefined;
   readonly needsNamespaces?: boolean;
+  /** Overload leaves something behind: it gets a new start afterwards. */
+  readonly restartAfterOverload?: boolean;
   start(bed: Bed, farm: Farm, streams: number): Promise<RunningRelay>;
 }
 

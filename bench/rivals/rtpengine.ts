@@ -15,6 +15,7 @@ const CONCURRENT_CALLS = 32;
 export const rtpengine: Relay = {
   name: 'rtpengine',
   missing: () => missingPackages(hasCommand('rtpengine'), 'rtpengine-daemon'),
+  restartAfterOverload: true, // by design it ignores a port for ever that had too long a queue five times
   async start(bed, farm, streams) {
     const daemon = await Daemon.start(bed, () => commandLine(bed), '', { protocol: 'udp', port: NG_PORT });
     const ng = await NgClient.open(bed.appliance, NG_PORT);
