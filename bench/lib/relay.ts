@@ -18,6 +18,8 @@ export interface Relay {
   /** Why it cannot be measured here; undefined where it can. */
   missing(): string | undefined;
   readonly needsNamespaces?: boolean;
+  /** So cheap that its cost is told by a baseline taken right beside it. */
+  readonly inKernel?: boolean;
   /** Overload leaves something behind: it gets a new start afterwards. */
   readonly restartAfterOverload?: boolean;
   start(bed: Bed, farm: Farm, streams: number): Promise<RunningRelay>;
@@ -43,6 +45,7 @@ export const direct: Relay = {
 export function penstock(name: string, packetPath: PacketPath, args: readonly string[] = []): Relay {
   return {
     name: `penstock ${name}`,
+    inKernel: packetPath === 'offload',
     missing: () => undefined,
     async start(bed, farm, streams) {
       const appliance = await Appliance.start(bed, farm.address, { core: 'product', workers: 2, packetPath, args });

@@ -16,6 +16,7 @@ export const nft: Relay = {
   name: 'kernel NAT (nft)',
   missing: () => missingPackages(hasCommand('nft'), 'nftables'),
   needsNamespaces: true,
+  inKernel: true,
   async start(bed, farm, streams) {
     const blocks = portBlocks(streams, FIRST_PORT);
     load(bed, rules(bed, blocks));

@@ -87,24 +87,18 @@ interface Measured {
 
 type Arrived = Pick<Measured, 'received' | 'seconds' | 'delayUs' | 'jitterUs'> & { overflow?: number };
 
-/** The same machine without a relay: media goes straight to the client, or is dropped before a relay has it. */
-interface Baseline {
-  direct: Measured | undefined;
-  dropped: Measured | undefined;
-}
-
 async function compare(context: Context, { streams, cases }: RelayCases): Promise<void> {
   const fits = (one: Relay): boolean => one !== EAGER || (streams <= MOST_EAGER_STREAMS && !context.quick);
   const relays = RELAYS.filter((one) => one === direct || (context.compares(one.name) && fits(one)));
   const measured = new Map<Relay, Measured[]>();
-  const dropped: Measured[] = [];
+  const dropped = new Map<Relay, Measured[]>();
   const faults = new Map<Relay, string>();
   for (const one of rotate(relays, context.round)) {
     if (absence(context, one) !== undefined) continue;
-    const all: Measured[] = [];
+    const [all, baseline]: [Measured[], Measured[]] = [[], []];
     const use = async (farm: Farm, running: RunningRelay, { media }: RelayCase): Promise<void> => {
       all.push(await measure(context, farm, running, media));
-      if (one === direct) dropped.push(...(await measureDropped(context, farm, running, media)));
+      if (one === direct || one.inKernel) baseline.push(...(await measureDropped(context, farm, running, media)));
     };
     try {
       for (const part of one.restartAfterOverload ? untilOverload(cases) : [cases]) {
@@ -113,6 +107,7 @@ async function compare(context: Context, { streams, cases }: RelayCases): Promis
         });
       }
       measured.set(one, all);
+      dropped.set(one, baseline);
     } catch (error) {
       if (!RIVALS.includes(one)) throw error;
       faults.set(one, `failed: ${(error as Error).message.split('\n')[0]}`);
@@ -123,7 +118,8 @@ async function compare(context: Context, { streams, cases }: RelayCases): Promis
       relays,
       measured: (one) => measured.get(one)?.[index],
       absence: (one) => absence(context, one) ?? faults.get(one) ?? 'not measured',
-      baseline: { direct: measured.get(direct)?.[index], dropped: dropped[index] },
+      direct: measured.get(direct)?.[index],
+      dropped: (one) => dropped.get(one)?.[index] ?? dropped.get(direct)?.[index],
     });
   }
 }
@@ -241,13 +237,17 @@ interface Comparison {
   measured(one: Relay): Measured | undefined;
   /** Why it was not. */
   absence(one: Relay): string;
-  baseline: Baseline;
+  /** Media goes straight to the client. */
+  direct: Measured | undefined;
+  /** It is dropped before a relay has it. */
+  dropped(one: Relay): Measured | undefined;
 }
 
-function recordCase(context: Context, group: string, { relays, measured, absence, baseline }: Comparison): void {
+function recordCase(context: Context, group: string, comparison: Comparison): void {
+  const { relays, measured, absence } = comparison;
   const valuesOf = (one: Relay): Values | undefined => {
     const found = measured(one);
-    return found && (one === direct ? delivery(found) : relayed(found, baseline));
+    return found && (one === direct ? delivery(found) : relayed(found, comparison.direct, comparison.dropped(one)));
   };
   const best = { gso: valuesOf(GSO), offload: valuesOf(OFFLOAD) };
   for (const one of relays) {
@@ -274,18 +274,18 @@ function delivery({ sent, received, seconds, delayUs, beside, isPaced }: Measure
   };
 }
 
-function relayed(one: Measured, baseline: Baseline): Values {
+function relayed(one: Measured, direct: Measured | undefined, dropped: Measured | undefined): Values {
   const values = delivery(one);
   if (one.received === 0) return values;
   const each = (cpuSeconds: number): number => (cpuSeconds / one.received) * 1e6;
   if (one.hasProcesses) values.aUs = each(one.relaySeconds);
-  if (baseline.direct && one.isPaced) {
-    values.addedP50Us = one.delayUs.p50 - baseline.direct.delayUs.p50;
-    values.addedP99Us = one.delayUs.p99 - baseline.direct.delayUs.p99;
-    values.addedJitterUs = one.jitterUs - baseline.direct.jitterUs;
+  if (direct && one.isPaced) {
+    values.addedP50Us = one.delayUs.p50 - direct.delayUs.p50;
+    values.addedP99Us = one.delayUs.p99 - direct.delayUs.p99;
+    values.addedJitterUs = one.jitterUs - direct.jitterUs;
   }
-  if (baseline.dropped) {
-    const idle = (baseline.dropped.machineSeconds / baseline.dropped.sent.sent) * one.sent.sent;
+  if (dropped) {
+    const idle = (dropped.machineSeconds / dropped.sent.sent) * one.sent.sent;
     values.bUs = each(one.machineSeconds - idle);
   }
   return values;
@@ -296,6 +296,8 @@ function ratios(rival: Values, { gso, offload }: { gso: Values | undefined; offl
   if ((rival.lossPercent ?? 0) > MOST_LOSS_PERCENT) return {};
   return {
     ...(gso?.aUs && rival.aUs ? { gsoRatio: gso.aUs / rival.aUs } : {}),
-    ...(offload?.bUs && rival.bUs ? { offloadRatio: offload.bUs / rival.bUs } : {}),
+    ...(offload?.bUs && rival.bUs && Math.min(offload.bUs, rival.bUs) > 0
+      ? { offloadRatio: offload.bUs / rival.bUs }
+      : {}),
   };
 }
