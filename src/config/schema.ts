@@ -82,10 +82,10 @@ export const MONITOR_OPTIONS = {
     'Share of the interval by which each check is moved at random, so that checks do not beat in step.',
     { standard: '0.2' },
   ),
-  path: one(value.urlPath, 'Path of the URL that `describe` asks for.', { standard: '/' }),
+  path: one(value.urlPath, 'Path of the URL that `options` and `describe` ask for.', { standard: '/' }),
   expect: one(
     value.statusCodes,
-    'Answers that count as success for `options` and `describe`; 401 shows a server that lives and wants a password.',
+    'Answers that count as success for `describe`; 401 shows a server that lives and wants a password. `options` takes any answer below 500, and 501.',
     { standard: '200,401' },
   ),
 } satisfies Shape;

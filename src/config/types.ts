@@ -55,9 +55,9 @@ export interface MonitorConfig {
   fall: number;
   /** Share of the interval, 0…1, by which each check is moved at random. */
   jitter: number;
-  /** Path (and query) of the URL that `describe` asks for. */
+  /** Path (and query) of the URL that `options` and `describe` ask for. */
   path: string;
-  /** RTSP statuses that count as success for `options` and `describe`. */
+  /** RTSP statuses that count as success for `describe`. */
   expect: number[];
 }
 

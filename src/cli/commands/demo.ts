@@ -55,8 +55,8 @@ Open            ${url}
   ffplay ${url}
   ffplay -rtsp_transport tcp ${url}
   mpv ${url}
-  vlc ${url}
   gst-launch-1.0 playbin3 uri=${url}
+  vlc ${url}        (Debian's VLC is built without RTSP: it cannot)
 
 Then, in another terminal
   npx penstock show session${where}
