@@ -64,8 +64,9 @@ Decision Latch::Judge(const Arrival& packet) {
   return Accept(Decision::kOldSourceBack);
 }
 
-bool Latch::OldSourceHeard() {
+bool Latch::OldSourceHeard(uint32_t ssrc) {
   const bool relearning = state_ == table::kLegRelearning;
+  ssrc_ = ssrc;
   evidence_ = 0;
   if (relearning) state_ = table::kLegLatched;
   return relearning;

@@ -52,8 +52,8 @@ class Latch {
   void Restore(const table::Endpoint& remote, bool moved);
 
   Decision Judge(const Arrival& packet);
-  // The latched source was heard by other ways than Judge. True where that ended a relearning.
-  bool OldSourceHeard();
+  // The latched source was heard by other ways than Judge, with this SSRC. True where that ended a relearning.
+  bool OldSourceHeard(uint32_t ssrc);
 
   // The peer has said who it is, and still is where it was first heard.
   bool AtHome() const { return state_ != table::kLegWaiting && ssrc_ != 0 && !moved_; }

@@ -1,5 +1,6 @@
 #include "flow/leg.h"
 
+#include <arpa/inet.h>
 #include <sys/socket.h>
 
 #include "flow/endpoint.h"
@@ -109,7 +110,7 @@ void Leg::HearKernel(const Packet& packet) {
   const uint64_t packets = Load(kernel_.cell->packets);
   if (packets == kernel_.judged) return;
   kernel_.judged = packets;
-  if (latch_.OldSourceHeard()) PublishState(latch_.state());
+  if (latch_.OldSourceHeard(ntohl(Load(kernel_.cell->ssrc)))) PublishState(latch_.state());
 }
 
 bool Leg::Tolerates(const Packet& packet) const {

@@ -42,6 +42,7 @@ enum {
   kForUs = 0,              // PACKET_HOST
   kFragment = 0x3fff,      // more fragments, or an offset
   kRtpHeader = 12,
+  kRtpSource = 8,          // SSRC
   kFirstRtcpType = 192,    // RFC 5761 §4
   kLastRtcpType = 223,
   kMostSegments = 128,     // UDP_MAX_SEGMENTS
@@ -109,8 +110,9 @@ INLINE __u32 WireBytes(const struct __sk_buff *skb, __u32 headers, __u32 payload
 }
 
 // Gives how many there were before. Not by gso_segs, which is 0 in what a hypervisor merged.
-INLINE __u64 Count(const struct __sk_buff *skb, struct relay_cell *cell, __u32 bytes) {
+INLINE __u64 Count(const struct __sk_buff *skb, struct relay_cell *cell, __u32 at, __u32 bytes) {
   const __u32 segment = skb->gso_size;
+  skb_load_bytes(skb, at + kRtpSource, &cell->ssrc, sizeof(cell->ssrc));
   __sync_fetch_and_add(&cell->bytes, bytes);
   return __sync_fetch_and_add(&cell->packets, segment == 0 ? 1 : (bytes + segment - 1) / segment);
 }
@@ -176,7 +178,7 @@ INLINE int RelayV4(struct __sk_buff *skb) {
   // As a socket of ours would have sent it: routers may fragment it. A packet that was not to be fragmented
   // may have no identification, so it gets one that no other of the flow has for the next 65,536 packets.
   const struct iphdr old = *out;
-  const __u64 number = Count(skb, cell, bytes);
+  const __u64 number = Count(skb, cell, V4_HEADERS, bytes);
   if (old.frag_off != 0) {
     out->id = __builtin_bswap16((__u16)(number + flow->cell * kIdentificationStep));
     out->frag_off = 0;
@@ -232,7 +234,7 @@ INLINE int RelayV6(struct __sk_buff *skb) {
   head[1] &= 0x0f;
   head[7] = flow->ttl;
   if (skb_store_bytes(skb, ETH_HLEN, head, sizeof(head), BPF_F_RECOMPUTE_CSUM) != 0) return kDrop;
-  Count(skb, cell, bytes);
+  Count(skb, cell, V6_HEADERS, bytes);
   return redirect_neigh(flow->interface, 0, 0, 0);
 }
 

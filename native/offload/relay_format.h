@@ -33,7 +33,8 @@ struct relay_flow {
 struct relay_cell {
   __u64 packets;  // merged ones counted singly
   __u64 bytes;    // of payload
-  __u64 unused[6];
+  __be32 ssrc;    // of the last one: who shows the same from another port may be its source, moved
+  __u32 unused[11];
 };
 
 // The map `interfaces`, by interface index: a blackboard between engine and primary.

@@ -213,6 +213,9 @@ describe('a stream', () => {
   });
 
   it('follows a server that changes its port', async () => {
+    // Only the kernel sees the SSRC by which it will be known.
+    server.ssrc++;
+    await stream().more(5);
     server.pause();
     const moved = await net.serverA.bindUdp(NET.serverA.ip);
     const before = server.sent;

@@ -287,17 +287,26 @@ TEST(latch_knows_a_link_local_address_without_its_scope) {
 TEST(latch_candidate_begins_anew_when_the_old_source_is_heard_elsewhere) {
   Latch latch = Make(table::kLatchSameIp);
   CHECK(latch.Judge(From(kDeclared)).accepted);
-  CHECK(!latch.OldSourceHeard());
+  CHECK(!latch.OldSourceHeard(1));
   for (uint16_t round = 0; round < 3; ++round) {
     for (uint16_t i = 1; i < flow::kRelearnPackets; ++i) {
       CHECK_EQ(VerdictOf(latch.Judge(From(kOtherPort, Kind::kRtp, round * 10 + i))), Verdict::relearning);
     }
     CHECK_EQ(latch.state(), table::kLegRelearning);
-    CHECK(latch.OldSourceHeard());
+    CHECK(latch.OldSourceHeard(1));
     CHECK_EQ(latch.state(), table::kLegLatched);
   }
   for (uint16_t i = 1; i < flow::kRelearnPackets; ++i) latch.Judge(From(kOtherPort, Kind::kRtp, 50 + i));
   CHECK_EQ(latch.Judge(From(kOtherPort, Kind::kRtp, 50 + flow::kRelearnPackets)).change, Decision::kRelearned);
+}
+
+TEST(latch_follows_the_source_that_was_heard_elsewhere_last) {
+  Latch latch = Make(table::kLatchSameIp);
+  CHECK(latch.Judge(From(kDeclared)).accepted);
+  latch.OldSourceHeard(2);
+  CHECK_EQ(VerdictOf(latch.Judge(From(kOtherPort, Kind::kRtp, 1, 1))), Verdict::other_port);
+  for (uint16_t i = 1; i < flow::kRelearnPackets; ++i) latch.Judge(From(kOtherPort, Kind::kRtp, i, 2));
+  CHECK_EQ(latch.Judge(From(kOtherPort, Kind::kRtp, flow::kRelearnPackets, 2)).change, Decision::kRelearned);
 }
 
 TEST(latch_follows_nobody_but_the_source_that_it_knows) {

@@ -176,6 +176,7 @@ class Relay {
 
   uint64_t packets() const { return table_->cell(3).packets; }
   uint64_t bytes() const { return table_->cell(3).bytes; }
+  uint32_t ssrc() const { return ntohl(table_->cell(3).ssrc); }
 
  private:
   offload::Maps maps_;
@@ -228,6 +229,7 @@ TEST(relay_gives_packets_new_addresses_and_right_checksums) {
     for (uint32_t i = 0; i < 300; ++i, ++packets) {
       const Bytes payload = Rtp({.ssrc = i * 0x01010101, .sequence = i, .timestamp = i * 77777, .payload = 1 + i});
       CheckRelayed(relay, ends, payload, 0);
+      CHECK_EQ(relay.ssrc(), i * 0x01010101);
       bytes += payload.size();
     }
     CHECK_EQ(relay.packets(), packets);

@@ -6,7 +6,6 @@ import { bindPair, type UdpPair } from './udp.js';
 
 export const MEDIA_SERVER_PORT = 8556;
 const RTP_HEADER = 12;
-const SSRC = 0x70656e73;
 const CLOCK_PER_PACKET = 300;
 
 /** Sequence number of an RTP packet. */
@@ -16,6 +15,8 @@ export const sequenceOf = (packet: Buffer): number => packet.readUInt16BE(2);
 export class MediaServer {
   /** How many RTP packets it sent; the first has sequence number 0. */
   sent = 0;
+  /** Of what it sends from now on. */
+  ssrc = 1;
   readonly pair: UdpPair;
   readonly #edge: string;
   readonly #close: () => Promise<void>;
@@ -47,7 +48,7 @@ export class MediaServer {
     packet.writeUInt16BE(0x8060, 0);
     packet.writeUInt16BE(this.sent & 0xffff, 2);
     packet.writeUInt32BE(this.sent * CLOCK_PER_PACKET, 4);
-    packet.writeUInt32BE(SSRC, 8);
+    packet.writeUInt32BE(this.ssrc, 8);
     this.sent++;
     from.send(packet, this.#clientPort, this.#edge);
   }
