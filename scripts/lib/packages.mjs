@@ -12,6 +12,9 @@ const GST_ELEMENTS = [
   'qtdemux',
   'aacparse',
   'h264parse',
+  'mulawenc',
+  'rtppcmupay',
+  'rtppcmudepay',
 ];
 const GST_CHECK = `
 import gi

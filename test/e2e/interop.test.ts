@@ -18,8 +18,10 @@ import {
   startFfmpegOrigin,
   startGstServer,
   startNpmServer,
+  startOnvifServer,
   startVlcServer,
   type Transport,
+  talkGst,
 } from '../support/peers.js';
 import { Penstock } from '../support/penstock.js';
 import { eventually } from '../support/program.js';
@@ -33,6 +35,7 @@ const GST = { server: `${NET.serverA.ip}:8554`, port: 8554 };
 const DIGEST = { server: `${NET.serverA.ip}:8555`, port: 8555 };
 const VLC = { server: `${NET.serverB.ip}:8554`, port: 8556 };
 const NPM = { server: `${NET.serverB.ip}:8560`, port: 8557 };
+const ONVIF = { server: `${NET.serverA.ip}:8559`, port: 8559 };
 const FFMPEG = { server: `${NET.serverB.ip}:8545`, port: 8558 };
 
 type Via = typeof GST;
@@ -59,7 +62,7 @@ beforeAll(async () => {
   await startVlcServer(net.serverB);
   await startNpmServer(net.serverB, { port: 8560 });
   const config = join(directory, 'penstock.yaml');
-  writeFileSync(config, configuration([GST, DIGEST, VLC, NPM, FFMPEG]));
+  writeFileSync(config, configuration([GST, DIGEST, VLC, NPM, ONVIF, FFMPEG]));
   appliance = await Penstock.start(net.appliance, ['--config', config]);
 });
 afterAll(() => {
@@ -67,10 +70,10 @@ afterAll(() => {
   rmSync(directory, { recursive: true });
 });
 
-/** A vserver for each. A listening ffmpeg takes one connection in its life, which must not be that of a monitor. */
+/** A vserver for each. A listening ffmpeg takes one connection in its life, which must not be that of a monitor; another comes late. */
 function configuration(all: readonly Via[]): string {
   const vservers = all.map(({ server, port }) => {
-    const monitor = server === FFMPEG.server ? ', monitor: { kind: none }' : '';
+    const monitor = server === FFMPEG.server || server === ONVIF.server ? ', monitor: { kind: none }' : '';
     return `  - { name: at-${port}, listen: ["${NET.client.edge}:${port}"], services: [{ address: "${server}"${monitor} }] }`;
   });
   return `vservers:\n${vservers.join('\n')}\n`;
@@ -140,6 +143,30 @@ describe('live sources', () => {
     const outcomes = { direct: outcome(alone), through: outcome(relayed) };
     page.add({ peer: 'ffmpeg', with: name, transport: 'TCP', ...outcomes });
     expect(outcomes).toEqual({ direct: '461', through: '461' });
+  });
+});
+
+describe('the ONVIF backchannel', () => {
+  const MANY = 50; // buffers of 20 ms, of about 150
+
+  it.each(['udp', 'tcp'] as const)('rtspsrc plays and talks back over %s', async (transport) => {
+    const onvif = await startOnvifServer(net.serverA, { port: 8559 });
+    const { direct, through } = urls(ONVIF, 'onvif');
+    const by = async (url: string) => {
+      const before = onvif.received;
+      const played = await talkGst(net.client, url, { transport, seconds: SECONDS });
+      const heard = onvif.received - before;
+      return played > MANY && heard > MANY ? 'plays and is heard' : `${played} played, ${heard} heard`;
+    };
+    const outcomes = { direct: await by(direct), through: await by(through) };
+    const row = {
+      peer: 'rtspsrc with backchannel',
+      with: 'gst-rtsp-server, ONVIF',
+      transport: transport.toUpperCase(),
+    };
+    page.add({ ...row, ...outcomes });
+    await onvif.kill();
+    expect(outcomes).toEqual({ direct: 'plays and is heard', through: 'plays and is heard' });
   });
 });
 

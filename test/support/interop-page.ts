@@ -16,7 +16,7 @@ GStreamer 1.22 (\`rtspsrc\`, \`rtspclientsink\`, gst-rtsp-server), mpv 0.35, mpl
 
 *plays*: every video frame arrived. *plays from a key frame on*: the source is live, so a player begins within a group of
 pictures; as many frames as directly, give or take one group. *recorded*: every video frame reached the server.
-A number is the RTSP status by which the peer was refused.
+*plays and is heard*: media went both ways. A number is the RTSP status by which the peer was refused.
 `;
 
 export class InteropPage {

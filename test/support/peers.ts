@@ -106,6 +106,32 @@ export async function startVlcServer(namespace: Namespace, options: { port?: num
   };
 }
 
+export interface OnvifServer extends RtspServer {
+  /** Buffers that clients have sent over the backchannel. */
+  readonly received: number;
+}
+
+/** gst-rtsp-server with an ONVIF backchannel on /onvif. Default port 8554. */
+export async function startOnvifServer(namespace: Namespace, options: { port?: number } = {}): Promise<OnvifServer> {
+  const { port = 8554 } = options;
+  const program = start('gst onvif server', namespace, PYTHON, [
+    ...[script('gst-backchannel.py'), 'server', '--port', String(port)],
+  ]);
+  const received = () => {
+    const line = program.stdout.split('\n').findLast((text) => text.endsWith('}'));
+    return line === undefined ? undefined : (JSON.parse(line) as { received: number }).received;
+  };
+  await program.until('ready', received);
+  return {
+    get received() {
+      return received() ?? 0;
+    },
+    async kill() {
+      await program.stop('SIGKILL');
+    },
+  };
+}
+
 /** rtsp-streaming-server of npm (UDP only): the test file in a loop on /stream1 of `port`, published from beside it. */
 export async function startNpmServer(namespace: Namespace, options: { port?: number } = {}): Promise<RtspServer> {
   const { port = 8554 } = options;
@@ -188,6 +214,14 @@ export async function playMpv(namespace: Namespace, url: string, options: PlayOp
   const { code } = await program.exited;
   const frames = program.stdout.match(/showinfo_0: n: *\d+ /g)?.length ?? 0;
   return code === 0 ? { frames } : { frames, error: program.stderr.trim() || `exit ${code}` };
+}
+
+/** rtspsrc plays and talks back (ONVIF) for `seconds`: the buffers of 20 ms that it got meanwhile. */
+export async function talkGst(namespace: Namespace, url: string, options: PlayOptions): Promise<number> {
+  const flags = ['--protocols', options.transport, '--seconds', String(options.seconds)];
+  const program = start('rtspsrc talking', namespace, PYTHON, [script('gst-backchannel.py'), 'client', url, ...flags]);
+  await program.success();
+  return (JSON.parse(program.stdout) as { played: number }).played;
 }
 
 /** mplayer: decodes, and writes a status line for each frame. Its exit status says nothing. */
