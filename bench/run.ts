@@ -135,6 +135,7 @@ class Run {
       quick,
       seconds,
       round,
+      partial: this.#options.words.length > 0,
       wants: (text) => this.#selection.case(results.name, text),
       compares: (name) => only.length === 0 || only.some((text) => name.includes(text)),
       record: (which, values) => record(results, which, values),
@@ -200,6 +201,7 @@ async function bench(options: Options): Promise<void> {
   if (options.docs) writePage(results);
 }
 
+process.env.PATH += ':/usr/sbin:/sbin'; // where rivals are
 const options = parse();
 if (options.help) process.stdout.write(USAGE);
 else await bench(options);

@@ -11,9 +11,10 @@ const START_LIMIT_MS = 20_000;
 const STOP_LIMIT_MS = 5000;
 const POLL_MS = 20;
 
-/** A port that a program has bound once it is ready. */
-export interface Port {
+/** What a program has bound once it is ready. */
+export interface Bound {
   protocol: 'tcp' | 'udp';
+  ip: string;
   port: number;
 }
 
@@ -27,7 +28,7 @@ export class Daemon {
     bed: Bed,
     command: (configuration: string, folder: string) => readonly [string, ...string[]],
     configuration: string,
-    port: Port,
+    bound: Bound,
   ): Promise<Daemon> {
     const daemon = new Daemon();
     const file = join(daemon.#folder, 'configuration');
@@ -37,7 +38,7 @@ export class Daemon {
     const [first, rest] = pinned('product', program, args);
     daemon.#child = bed.appliance.spawn(first, rest, { stdio: ['ignore', log, log] });
     closeSync(log);
-    await daemon.#ready(program, port);
+    await daemon.#ready(program, bound);
     return daemon;
   }
 
@@ -57,8 +58,8 @@ export class Daemon {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  async #ready(program: string, port: Port): Promise<void> {
-    for (const start = Date.now(); !isBound(this.pid, port); await sleep(POLL_MS)) {
+  async #ready(program: string, bound: Bound): Promise<void> {
+    for (const start = Date.now(); !isBound(this.pid, bound); await sleep(POLL_MS)) {
       if (this.#child && !ended(this.#child) && Date.now() - start < START_LIMIT_MS) continue;
       const log = readFileSync(this.#log, 'utf8');
       await this.stop();
@@ -73,15 +74,19 @@ export class Daemon {
 
 const ended = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode !== null || signalCode !== null;
 
-/** As seen in the namespace of that process. */
-function isBound(pid: number, { protocol, port }: Port): boolean {
-  const hexadecimal = port.toString(16).toUpperCase().padStart(4, '0');
-  const table = ((): string => {
-    try {
-      return readFileSync(`/proc/${pid}/net/${protocol}`, 'utf8');
-    } catch {
-      return ''; // it has ended
-    }
-  })();
-  return new RegExp(`^\\s*\\d+: [0-9A-F]{8}:${hexadecimal} 00000000:0000`, 'm').test(table);
+/** As seen in the namespace of that process: `N: ADDRESS:PORT 00000000:0000 …`, the address in the host's order. */
+function isBound(pid: number, { protocol, ip, port }: Bound): boolean {
+  const bytes = ip.split('.').map((byte) => hexadecimal(Number(byte), 2));
+  const local = `${bytes.reverse().join('')}:${hexadecimal(port, 4)}`;
+  return new RegExp(`^\\s*\\d+: ${local} 0{8}:0{4}`, 'm').test(socketsOf(pid, protocol));
+}
+
+const hexadecimal = (number: number, digits: number): string => number.toString(16).toUpperCase().padStart(digits, '0');
+
+function socketsOf(pid: number, protocol: 'tcp' | 'udp'): string {
+  try {
+    return readFileSync(`/proc/${pid}/net/${protocol}`, 'utf8');
+  } catch {
+    return ''; // it has ended
+  }
 }

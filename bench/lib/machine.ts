@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
 import { commit } from './appliance.js';
+import { versionOf } from './missing.js';
 
 export interface Machine {
   kernel: string;
@@ -13,6 +14,8 @@ export interface Machine {
   /** Descriptors a process may have: each UDP stream takes four in engine and primary. */
   fileLimit: number;
   rmemMax: number;
+  /** Versions of rivals that are there. */
+  rivals: Record<string, string>;
   /** Of the last minute before the run: what else was going on. */
   load: number;
 }
@@ -27,8 +30,24 @@ export function machine(): Machine {
     commit: commit(),
     fileLimit: fileLimit(),
     rmemMax: Number(readFileSync('/proc/sys/net/core/rmem_max', 'utf8')),
+    rivals: rivals(),
     load: loadavg()[0] ?? 0,
   };
+}
+
+function rivals(): Record<string, string> {
+  const asked = [
+    ['nginx', '-v'],
+    ['rtpengine', '--version'],
+    ['haproxy', '-v'],
+    ['nft', '--version'],
+  ] as const;
+  return Object.fromEntries(
+    asked.flatMap(([command, flag]) => {
+      const version = versionOf(command, flag);
+      return version === undefined ? [] : [[command, version]];
+    }),
+  );
 }
 
 export function fileLimit(): number {

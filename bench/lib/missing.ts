@@ -1,9 +1,13 @@
 import { spawnSync } from 'node:child_process';
 
-/** Whether a shell of an administrator would find it. */
 export function hasCommand(name: string): boolean {
-  const env = { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin` };
-  return spawnSync('sh', ['-c', `command -v ${name}`], { env }).status === 0;
+  return spawnSync('sh', ['-c', `command -v ${name}`]).status === 0;
+}
+
+/** The first number with dots that a program writes when asked so; undefined where there is none. */
+export function versionOf(command: string, flag: string): string | undefined {
+  const { stdout, stderr } = spawnSync(command, [flag], { encoding: 'utf8' });
+  return /\d+(\.\d+)+/.exec(`${stdout ?? ''}${stderr ?? ''}`)?.[0];
 }
 
 /** What to type for a program that is not there; undefined where it is. */

@@ -108,16 +108,20 @@ function page(results: Results, charts: readonly DrawnChart[]): string {
 }
 
 function introduction({ machine, ...results }: Results): string {
+  const peers =
+    Object.entries(machine.rivals)
+      .map((pair) => pair.join(' '))
+      .join(', ') || 'none';
   const place =
     results.bed === 'namespaces' ? 'network namespaces joined by veth pairs' : 'one network namespace, over loopback';
   return (
     `One run of \`npm run bench\` on ${results.date.slice(0, 10)} at ${machine.commit}: medians of ${results.rounds} ` +
-    `rounds, in each of which everything is measured after everything else; smallest and largest in parentheses; ` +
-    `${results.seconds} s a measurement, ${Math.round(results.minutes)} minutes in all. Absolute values are this ` +
+    `round${results.rounds === 1 ? '' : 's'}, in each of which everything is measured after everything else; smallest and largest in parentheses; ` +
+    `no spread: measured once; ${results.seconds} s a measurement, ${Math.round(results.minutes)} minutes in all. Absolute values are this ` +
     'machine’s; compare what stands in one table. Bars are medians, thin lines reach from the smallest to the largest.\n\n' +
     `Machine: ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB, Linux ${machine.kernel}, Node ` +
     `${machine.node}, ${machine.fileLimit} descriptors per process, net.core.rmem_max ${machine.rmemMax}; load of the ` +
-    `minute before ${machine.load.toFixed(2)}. Client, appliance and servers are in ${place}.`
+    `minute before ${machine.load.toFixed(2)}. Rivals: ${peers}. Client, appliance and servers are in ${place}.`
   );
 }
 

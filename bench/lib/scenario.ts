@@ -22,6 +22,8 @@ export interface Context {
   /** Modest load, short: it must work and the product must lose nothing. */
   readonly quick: boolean;
   readonly round: number;
+  /** Words ask for a part: all of it is measured in every round. */
+  readonly partial: boolean;
   /** How long one measurement takes. */
   readonly seconds: number;
   /** Whether a word of the command line asks for this group (always, if none names one). */

@@ -22,7 +22,11 @@ export const dgram: Relay = {
       bed.client.ip,
       ...wishes,
     ];
-    const daemon = await Daemon.start(bed, command, '', { protocol: 'udp', port: ports.at(-1) ?? 0 });
+    const daemon = await Daemon.start(bed, command, '', {
+      protocol: 'udp',
+      ip: bed.appliance.ip,
+      port: ports.at(-1) ?? 0,
+    });
     return aimedRelay(bed, farm, { ip: bed.appliance.ip, ports, pid: daemon.pid, stop: () => daemon.stop() });
   },
 };

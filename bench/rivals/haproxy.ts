@@ -17,7 +17,7 @@ export const haproxyTcp: TcpProxy = {
       `listen rtsp\n  bind ${address} backlog 4096\n  server one ${server}\n`,
     ].join('\n');
     const command = (file: string) => ['haproxy', '-db', '-f', file] as const satisfies [string, ...string[]];
-    const daemon = await Daemon.start(bed, command, configuration, { protocol: 'tcp', port: RTSP_PORT });
+    const daemon = await Daemon.start(bed, command, configuration, { protocol: 'tcp', ip: bed.edge, port: RTSP_PORT });
     return { address, pids: () => Promise.resolve(new Map([['proxy', daemon.pid]])), stop: () => daemon.stop() };
   },
 };

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { Daemon } from '../lib/daemon.js';
+import { type Bound, Daemon } from '../lib/daemon.js';
 import { RTSP_PORT } from '../lib/load.js';
 import { hasCommand, missingPackages } from '../lib/missing.js';
 import type { Bed } from '../lib/place.js';
@@ -25,7 +25,7 @@ export const nginxUdp: Relay = {
     const blocks = portBlocks(streams);
     const servers = blocks.map((block) => udpServer(bed, block)).join('');
     const ports = portsOf(blocks);
-    const daemon = await start(bed, servers, { protocol: 'udp', port: ports.at(-1) ?? 0 });
+    const daemon = await start(bed, servers, { protocol: 'udp', ip: bed.appliance.ip, port: ports.at(-1) ?? 0 });
     return aimedRelay(bed, farm, { ip: bed.appliance.ip, ports, pid: daemon.pid, stop: () => daemon.stop() });
   },
 };
@@ -37,7 +37,7 @@ export const nginxTcp: TcpProxy = {
   async start(bed, server) {
     const address = `${bed.edge}:${RTSP_PORT}`;
     const body = `server { listen ${address} backlog=4096; proxy_pass ${server}; proxy_timeout 1h; }\n`;
-    const daemon = await start(bed, body, { protocol: 'tcp', port: RTSP_PORT });
+    const daemon = await start(bed, body, { protocol: 'tcp', ip: bed.edge, port: RTSP_PORT });
     return { address, pids: () => Promise.resolve(new Map([['proxy', daemon.pid]])), stop: () => daemon.stop() };
   },
 };
@@ -49,7 +49,7 @@ function udpServer(bed: Bed, { first, last, clientPort }: PortBlock): string {
   );
 }
 
-function start(bed: Bed, servers: string, port: { protocol: 'tcp' | 'udp'; port: number }): Promise<Daemon> {
+function start(bed: Bed, servers: string, bound: Bound): Promise<Daemon> {
   const module = streamModule();
   const configuration = [
     module ? `load_module ${module};` : '',
@@ -59,7 +59,7 @@ function start(bed: Bed, servers: string, port: { protocol: 'tcp' | 'udp'; port:
   ].join('\n');
   const command = (file: string, folder: string) =>
     ['nginx', '-e', 'stderr', '-p', folder, '-c', file] as const satisfies [string, ...string[]];
-  return Daemon.start(bed, command, configuration, port);
+  return Daemon.start(bed, command, configuration, bound);
 }
 
 /** Its file; '' where it is built in, undefined where there is none. */

@@ -17,7 +17,11 @@ export const rtpengine: Relay = {
   missing: () => missingPackages(hasCommand('rtpengine'), 'rtpengine-daemon'),
   restartAfterOverload: true, // by design it ignores a port for ever that had too long a queue five times
   async start(bed, farm, streams) {
-    const daemon = await Daemon.start(bed, () => commandLine(bed), '', { protocol: 'udp', port: NG_PORT });
+    const daemon = await Daemon.start(bed, () => commandLine(bed), '', {
+      protocol: 'udp',
+      ip: bed.appliance.ip,
+      port: NG_PORT,
+    });
     const ng = await NgClient.open(bed.appliance, NG_PORT);
     try {
       const ports = await openCalls(bed, ng, streams);

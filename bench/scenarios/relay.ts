@@ -12,7 +12,7 @@ import { dgram } from '../rivals/dgram.js';
 import { nft } from '../rivals/nft.js';
 import { nginxUdp } from '../rivals/nginx.js';
 import { rtpengine } from '../rivals/rtpengine.js';
-import { type RelayCase, type RelayCases, relayCases } from './relay-cases.js';
+import { isPaced, type RelayCase, type RelayCases, relayCases } from './relay-cases.js';
 
 const OFFLOAD = penstock('offload', 'offload');
 const GSO = penstock('gso', 'gso');
@@ -63,7 +63,9 @@ export const relay: Scenario = {
     const most = mostStreams();
     for (const { streams, cases } of relayCases(context.quick, most)) {
       if (streams > most) context.note(`${streams} streams are more than the limit of descriptors allows (${most})`);
-      const wanted = cases.filter(({ name }) => context.wants(name));
+      const wanted = cases.filter(
+        ({ name, once }) => context.wants(name) && (!once || context.round === 0 || context.partial),
+      );
       if (wanted.length > 0 && streams <= most) await compare(context, { streams, cases: wanted });
     }
   },
@@ -77,6 +79,7 @@ interface Measured {
   relaySeconds: number;
   machineSeconds: number;
   hasProcesses: boolean;
+  /** Whether delays say something: as fast as possible, they only say how large the buffers are. */
   isPaced: boolean;
   /** From the first packet sent to the last one that came. */
   seconds: number;
@@ -261,9 +264,6 @@ function recordCase(context: Context, group: string, comparison: Comparison): vo
   }
   if (context.compares(NOT_PACKAGED.name)) context.absent({ group, name: NOT_PACKAGED.name }, NOT_PACKAGED.why);
 }
-
-/** Whether delays say something: as fast as possible, they only say how large the buffers are. */
-const isPaced = (media: Media): boolean => media.pattern === 'replay' || media.rate > 0;
 
 function delivery({ sent, received, seconds, delayUs, beside, isPaced }: Measured): Values {
   return {

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { barChart } from '../../../bench/lib/chart.js';
+import type { Machine } from '../../../bench/lib/machine.js';
 import { caseOf, newResults, type Results, type ScenarioResults } from '../../../bench/lib/results.js';
 import { rotate, spread } from '../../../bench/lib/statistics.js';
 import { plainTable, tables } from '../../../bench/lib/table.js';
 
-const machine = {
+const machine: Machine = {
   kernel: '',
   cpu: '',
   cores: 2,
@@ -13,6 +14,7 @@ const machine = {
   commit: '',
   fileLimit: 1,
   rmemMax: 1,
+  rivals: {},
   load: 0,
 };
 
