@@ -1,7 +1,8 @@
 """Plays rtsp URLs with GStreamer's rtspsrc and counts the video frames of each by media time.
 
 Ends when every URL has shown --seconds of media (or on EOS or an error) and writes one JSON object:
-[{"frames": N, "first": S, "last": S, "error": null}, ...] with N counted up to --seconds after the first frame.
+[{"frames": N, "first": S, "last": S, "lost": N, "error": null}, ...] with N counted up to --seconds after the first
+frame, and the packets that its jitter buffers missed or got too late.
 """
 import argparse
 import json
@@ -22,17 +23,22 @@ LAUNCH = (
 
 class Player:
     def __init__(self, url, options, on_end):
-        self.result = {"frames": 0, "first": None, "last": None, "error": None}
+        self.result = {"frames": 0, "first": None, "last": None, "lost": 0, "error": None}
+        self.buffers = []
         self.seconds = options.seconds
         self.on_end = on_end
         self.ended = False
         self.pipeline = Gst.parse_launch(LAUNCH.format(url=url, protocols=options.protocols))
+        self.pipeline.get_by_name("src").connect("new-manager", self.on_manager)
         self.pipeline.get_by_name("video").connect("handoff", self.on_frame)
         bus = self.pipeline.get_bus()
         bus.add_signal_watch()
         bus.connect("message::eos", lambda *_: self.end())
         bus.connect("message::error", self.on_error)
         self.pipeline.set_state(Gst.State.PLAYING)
+
+    def on_manager(self, _src, manager):
+        manager.connect("new-jitterbuffer", lambda _bin, buffer, *_: self.buffers.append(buffer))
 
     def on_frame(self, _sink, buffer, _pad):
         if buffer.pts == Gst.CLOCK_TIME_NONE:
@@ -55,6 +61,8 @@ class Player:
     def end(self):
         if not self.ended:
             self.ended = True
+            stats = [buffer.get_property("stats") for buffer in self.buffers]
+            self.result["lost"] = sum(each.get_value(name) for each in stats for name in ("num-lost", "num-late"))
             self.pipeline.set_state(Gst.State.NULL)  # PAUSE and TEARDOWN go out here
             self.on_end()
         return False

@@ -18,6 +18,8 @@ export type Transport = 'udp' | 'tcp';
 /** What a player showed: video frames within the first `seconds` of media time. */
 export interface Played {
   frames: number;
+  /** Packets that never came, or too late; where the player tells. */
+  lost?: number;
   error?: string;
 }
 
@@ -202,8 +204,8 @@ export async function playGst(namespace: Namespace, urls: string[], options: Pla
   const flags = ['--protocols', options.transport, '--seconds', String(options.seconds)];
   const program = start('rtspsrc', namespace, PYTHON, [script('gst-client.py'), ...flags, ...urls]);
   await program.success();
-  const results = JSON.parse(program.stdout) as { frames: number; error: string | null }[];
-  return results.map(({ frames, error }) => (error === null ? { frames } : { frames, error }));
+  const results = JSON.parse(program.stdout) as { frames: number; lost: number; error: string | null }[];
+  return results.map(({ frames, lost, error }) => (error === null ? { frames, lost } : { frames, lost, error }));
 }
 
 /** mpv: decodes, and counts the frames that reach its filter chain (one showinfo line each). */
