@@ -461,7 +461,6 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
       else transport.destroy();
     }
     this.#faces.inherit(client.wire.view.authority);
-    this.#sawSession = true;
     for (const stream of streams) this.#inheritStream(stream);
     this.#serverRequests.inherit([...this.#upstreams]);
     this.#inheritance = new Inheritance(client, [...this.#upstreams]);
