@@ -11,6 +11,7 @@ export const ERRORS = {
   PENSTOCK_ERR_BODY_TOO_LARGE: { rtsp: 413, about: 'a body is longer than the limit' },
   PENSTOCK_ERR_URI_TOO_LONG: { rtsp: 414, about: 'a Request-URI is longer than the limit' },
   PENSTOCK_ERR_REQUEST_TIMEOUT: { rtsp: 408, about: 'a request was not complete in time' },
+  PENSTOCK_ERR_TLS: { about: 'a TLS handshake with a client failed' },
   PENSTOCK_ERR_VERSION: { rtsp: 505, about: 'the RTSP version is not 1.0' },
   // ---- routing
   PENSTOCK_ERR_SESSION_NOT_FOUND: { rtsp: 454, about: 'the Session id leads to no server of the farm' },
@@ -35,6 +36,7 @@ export const ERRORS = {
   PENSTOCK_ERR_BIND: { exit: 3, about: 'a listen address cannot be bound' },
   PENSTOCK_ERR_STATE_DIR: { exit: 3, about: 'the state directory cannot be used' },
   PENSTOCK_ERR_KEY_FILE: { exit: 3, about: 'the session key file cannot be used' },
+  PENSTOCK_ERR_CERTIFICATE: { exit: 3, about: 'a certificate, its key or a file of authorities cannot be used' },
   PENSTOCK_ERR_ADDON: { exit: 4, about: 'the native addon cannot be loaded or has another layout' },
   PENSTOCK_ERR_ADMIN: { exit: 5, about: 'the appliance does not answer on its admin address' },
   PENSTOCK_ERR_UPGRADE: { exit: 6, about: 'a running appliance could not hand over to a new version' },

@@ -1,7 +1,9 @@
 import { isIP, isIPv4, SocketAddress } from 'node:net';
-import type { ListenAddress, MediaAddress } from './types.js';
+import type { ListenAddress, MediaAddress, RtspListen } from './types.js';
 
-export const RTSP_PORT = 554;
+const RTSP_PORT = 554;
+/** Registered for RTSP over TLS (RFC 7826 §22.14). */
+const RTSPS_PORT = 322;
 const MAX_PORT = 65535;
 const MAX_HOST = 253;
 const HOST_NAME = /^(?=.*[a-z_])[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?$/i;
@@ -28,20 +30,24 @@ export function formatAddress(host: string, port: number): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** `[rtsp://]ADDR[:PORT]`, the port being needed where `defaultPort` is null; no address or `*` is every IPv4 address, `[::]` every IPv6 one. */
-export function parseListen(text: string, defaultPort: number | null = RTSP_PORT): ListenAddress {
-  const { host, port } = splitHostPort(stripScheme(text), defaultPort, 0);
-  if (host === '' || host === '*') return { address: '0.0.0.0', port };
-  if (host === 'localhost') return { address: '127.0.0.1', port };
-  return { address: canonicalIp(host), port };
+/** `[rtsp://|rtsps://]ADDR[:PORT]`; no address or `*` is every IPv4 address, `[::]` every IPv6 one. */
+export function parseListen(text: string): RtspListen {
+  const { tls, rest, defaultPort } = takeScheme(text);
+  return { ...listenAddress(rest, defaultPort), tls };
 }
 
-/** `HOST[:PORT]` of a service: a name or an IP literal. */
-export function parseHostPort(text: string): { host: string; port: number } {
-  const { host, port } = splitHostPort(stripScheme(text), RTSP_PORT, 1);
-  if (isIP(host) !== 0) return { host: canonicalIp(host), port };
+/** `ADDR:PORT` of something that is not RTSP. */
+export function parseAddress(text: string): ListenAddress {
+  return listenAddress(text, null);
+}
+
+/** `[rtsp://|rtsps://]HOST[:PORT]` of a service: a name or an IP literal. */
+export function parseHostPort(text: string): { host: string; port: number; tls: boolean } {
+  const { tls, rest, defaultPort } = takeScheme(text);
+  const { host, port } = splitHostPort(rest, defaultPort, 1);
+  if (isIP(host) !== 0) return { host: canonicalIp(host), port, tls };
   if (host.length > MAX_HOST || !HOST_NAME.test(host)) throw new ValueError('not a host name or IP address');
-  return { host: host.toLowerCase(), port };
+  return { host: host.toLowerCase(), port, tls };
 }
 
 /** `ADDR[=ADVERTISED]` */
@@ -51,11 +57,20 @@ export function parseMediaAddress(text: string): MediaAddress {
   return { address: canonicalIp(address), advertised: canonicalIp(advertised) };
 }
 
-function stripScheme(text: string): string {
-  const rest = text.replace(/^rtsp:\/\//i, '').replace(/\/$/, '');
-  if (rest.includes('://')) throw new ValueError('the scheme is not rtsp');
+function takeScheme(text: string): { tls: boolean; rest: string; defaultPort: number } {
+  const [, scheme = '', rest = ''] = /^(rtsps?:\/\/)?(.*?)\/?$/is.exec(text) ?? [];
+  if (rest.includes('://')) throw new ValueError('the scheme is neither rtsp nor rtsps');
   if (rest.includes('/')) throw new ValueError('an address has no path');
-  return rest;
+  const tls = scheme.toLowerCase() === 'rtsps://';
+  return { tls, rest, defaultPort: tls ? RTSPS_PORT : RTSP_PORT };
+}
+
+/** `defaultPort` null: one must be written. */
+function listenAddress(text: string, defaultPort: number | null): ListenAddress {
+  const { host, port } = splitHostPort(text, defaultPort, 0);
+  if (host === '' || host === '*') return { address: '0.0.0.0', port };
+  if (host === 'localhost') return { address: '127.0.0.1', port };
+  return { address: canonicalIp(host), port };
 }
 
 function splitHostPort(text: string, defaultPort: number | null, minPort: number): { host: string; port: number } {

@@ -4,7 +4,7 @@ import { dirname, resolve } from 'node:path';
 import { PenstockError } from '../errors.js';
 import { Faults, type Locate } from './faults.js';
 import { nearest } from './nearest.js';
-import { parseShape, refuseUnknown } from './parse.js';
+import { absolutePaths, parseShape, refuseUnknown } from './parse.js';
 import { ENV_PREFIX, envName, OPTIONS, type Option, type OptionKey, type Values } from './schema.js';
 import type { ConfigSpec, MonitorConfig } from './types.js';
 import { checkVservers, completeVserver, type ParsedVserver, parseServices, parseVservers, place } from './vservers.js';
@@ -30,7 +30,7 @@ export interface Loaded {
 type OptionValues = Values<typeof OPTIONS>;
 type Clean<T> = T extends (infer Item)[] ? Exclude<Item, undefined>[] : Exclude<T, undefined>;
 /** Options that may be absent; every other one has a default. */
-const UNSET = ['config', 'server', 'session-key-file', 'admin'] as const;
+const UNSET = ['config', 'server', 'session-key-file', 'tls-client-ca', 'admin'] as const;
 type Unset = (typeof UNSET)[number];
 type SetKey = Exclude<OptionKey, Unset>;
 /** The value of every option, once no fault is left. */
@@ -40,6 +40,8 @@ interface Layer {
   values: OptionValues;
   raw: Readonly<Record<string, unknown>>;
   locate: Locate;
+  /** What relative paths are relative to. */
+  base: string;
 }
 
 /** Reads everything and checks it. Throws PENSTOCK_ERR_CONFIG whose message has one line per fault. */
@@ -49,8 +51,8 @@ export function loadConfig(sources: Sources): Loaded {
   const vservers = readVservers(layers, file, faults);
   checkVservers(vservers, faults);
   faults.throwIfAny();
-  const values = merge(layers);
-  const config = complete(values, vservers);
+  const config = complete(merge(layers), vservers, faults);
+  faults.throwIfAny();
   return { config, warnings: [...configWarnings(config), ...strangeEnvironment(sources.env)] };
 }
 
@@ -85,11 +87,8 @@ function readLayers(sources: Sources, faults: Faults): { layers: Layer[]; file: 
 }
 
 function readLayer(raw: Readonly<Record<string, unknown>>, locate: Locate, base: string, faults: Faults): Layer {
-  const values: Record<string, unknown> = parseShape(OPTIONS, raw, [], locate, faults);
-  for (const [key, option] of Object.entries(OPTIONS as Record<string, Option<unknown>>)) {
-    if (option.path === true && typeof values[key] === 'string') values[key] = resolve(base, values[key]);
-  }
-  return { values: values as OptionValues, raw, locate };
+  const values = absolutePaths(OPTIONS, parseShape(OPTIONS, raw, [], locate, faults), base);
+  return { values, raw, locate, base };
 }
 
 function readEnvironment(env: Sources['env']): Record<string, unknown> {
@@ -126,7 +125,7 @@ export function fileKeys(): string[] {
 
 /** `vservers:` of the file, unless the command line or the environment describes the vserver `default`. */
 function readVservers(layers: readonly Layer[], file: Layer | undefined, faults: Faults): ParsedVserver[] {
-  const listed = file?.raw.vservers === undefined ? [] : parseVservers(file.raw.vservers, file.locate, faults);
+  const listed = file?.raw.vservers === undefined ? [] : parseVservers(file.raw.vservers, file, faults);
   const direct = layers.filter((layer) => layer.raw.listen !== undefined || layer.raw.server !== undefined);
   if (file?.raw.vservers === undefined) return [defaultVserver(layers, faults)];
   for (const key of ['listen', 'server']) {
@@ -148,7 +147,8 @@ function defaultVserver(layers: readonly Layer[], faults: Faults): ParsedVserver
       listen === undefined
         ? place(standardOf('listen') ?? [], ['listen'], () => 'the default of listen')
         : place(listen.values.listen ?? [], ['listen'], listen.locate),
-    services: servers === undefined ? [] : parseServices(list, ['server'], servers.locate, faults),
+    services: servers === undefined ? [] : parseServices(list, ['server'], servers, faults),
+    tls: {},
     hasServices: Array.isArray(list) && list.length > 0,
   };
 }
@@ -174,11 +174,11 @@ function standardOf<K extends OptionKey>(key: K): OptionValues[K] {
   return values[key];
 }
 
-function complete(values: OptionSet, vservers: readonly ParsedVserver[]): ConfigSpec {
-  const inherited = { method: values.method, monitor: monitorDefaults(values) };
+function complete(values: OptionSet, vservers: readonly ParsedVserver[], faults: Faults): ConfigSpec {
+  const inherited = { method: values.method, monitor: monitorDefaults(values), tls: values };
   const keyFile = values['session-key-file'];
   return {
-    vservers: vservers.map((vserver) => completeVserver(vserver, inherited)),
+    vservers: vservers.map((vserver) => completeVserver(vserver, inherited, faults)),
     mediaAddresses: values['media-address'],
     mediaPorts: values['media-ports'],
     portPolicy: values['port-policy'],

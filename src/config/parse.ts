@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import type { Faults, Locate, Path } from './faults.js';
 import type { Option, Shape, Values } from './schema.js';
 
@@ -19,6 +20,16 @@ export function parseShape<S extends Shape>(
     if (value !== undefined) values[key] = value;
   }
   return values as Values<S>;
+}
+
+/** Paths among the values of `shape`, relative to `base`, made absolute. */
+export function absolutePaths<S extends Shape>(shape: S, values: Values<S>, base: string): Values<S> {
+  const absolute = (value: unknown) => (typeof value === 'string' ? resolve(base, value) : value);
+  const entries = Object.entries(values).map(([key, value]) => {
+    if (shape[key]?.path !== true) return [key, value];
+    return [key, Array.isArray(value) ? value.map(absolute) : absolute(value)];
+  });
+  return Object.fromEntries(entries) as Values<S>;
 }
 
 /** Reports each key of `raw` that is not in `known`. */

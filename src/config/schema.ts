@@ -6,6 +6,7 @@
 import { availableParallelism, homedir } from 'node:os';
 import { join } from 'node:path';
 import {
+  CLIENT_CERTIFICATES,
   LATCHINGS,
   LOG_LEVELS,
   METHODS,
@@ -94,7 +95,7 @@ export const MONITOR_OPTIONS = {
 export const SERVICE_OPTIONS = {
   address: one(
     value.hostPort,
-    'Host and port of the RTSP server, port 554 if none is given; a name is resolved once at start.',
+    'Host and port of the RTSP server; without a port 554, or 322 for `rtsps://`; a name is resolved once at start.',
     { standardText: 'needed' },
   ),
   name: one(value.identifier, 'Name of the service in logs and commands.', { standardText: 'its HOST:PORT' }),
@@ -108,6 +109,42 @@ export const SERVICE_OPTIONS = {
     'Addresses from which the server sends media beside its own: its answers may name no other (`source=`), and nothing is sent to any other.',
     { standardText: 'none' },
   ),
+  verify: one(
+    value.toggle,
+    'Whether the certificate of an `rtsps://` server must be valid for its name; without it anybody on the way can take the place of the server.',
+    { standard: 'true' },
+  ),
+  ca: one(value.filePath, 'Authorities that may have signed the certificate of an `rtsps://` server, in PEM form.', {
+    standardText: 'those that Node.js knows',
+    path: true,
+  }),
+  'server-name': one(
+    value.serverName,
+    'Name that an `rtsps://` server is asked for and that its certificate must hold.',
+    { standardText: 'the host of `address`' },
+  ),
+} satisfies Shape;
+
+/** Top-level keys that a vserver may have too. */
+export const TLS_OPTIONS = {
+  'tls-certificate': many(
+    value.filePath,
+    'Certificate for `rtsps://` addresses with its chain, in PEM form; of several, clients get the one for the name they ask for (SNI), or the first.',
+    { standard: [], standardText: 'none', path: true },
+  ),
+  'tls-key': many(value.filePath, 'Private key of each certificate, in the same order.', {
+    standard: [],
+    standardText: 'in the file of the certificate',
+    path: true,
+  }),
+  'tls-client-certificates': one(
+    value.choice(CLIENT_CERTIFICATES),
+    'Whether clients of `rtsps://` addresses may or must show a certificate; one that `tls-client-ca` did not sign is refused.',
+    { standard: 'none' },
+  ),
+  'tls-client-ca': one(value.filePath, 'Authorities that may have signed certificates of clients, in PEM form.', {
+    path: true,
+  }),
 } satisfies Shape;
 
 /** Keys of a mapping under `vservers:`, beside `services:`. */
@@ -117,6 +154,7 @@ export const VSERVER_OPTIONS = {
   method: one(value.choice(METHODS), 'How a new session is balanced over the services.', {
     standardText: 'the top-level `method`',
   }),
+  ...inherited(TLS_OPTIONS),
 } satisfies Shape;
 
 const monitorDefaults = {
@@ -140,6 +178,7 @@ export const OPTIONS = {
   method: one(value.choice(METHODS), 'How a new session is balanced, for vservers that do not say.', {
     standard: 'round-robin',
   }),
+  ...TLS_OPTIONS,
   'media-address': many(
     value.mediaAddress,
     'Address of this machine for media, and the address told to peers instead of it (1:1 NAT).',
@@ -269,6 +308,15 @@ export const OPTIONS = {
 } satisfies Shape;
 
 export type OptionKey = keyof typeof OPTIONS;
+
+/** The same options where each stands in for one of the top level. */
+function inherited<S extends Shape>(shape: S): S {
+  const entries = Object.entries(shape).map(([key, { standard: _, ...rest }]) => [
+    key,
+    { ...rest, standardText: `the top-level \`${key}\`` },
+  ]);
+  return Object.fromEntries(entries) as S;
+}
 
 export function envName(key: string): string {
   return `${ENV_PREFIX}${key.toUpperCase().replaceAll('-', '_')}`;

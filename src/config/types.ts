@@ -12,6 +12,7 @@ export const PACKET_PATHS = ['auto', 'offload', 'gso', 'mmsg'] as const;
 export const REDIRECTS = ['rewrite', 'follow', 'pass'] as const;
 export const OVERFLOWS = ['drop-frames', 'close'] as const;
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+export const CLIENT_CERTIFICATES = ['none', 'optional', 'required'] as const;
 export const MONITOR_KINDS = ['tcp', 'options', 'describe', 'none'] as const;
 
 export type Method = (typeof METHODS)[number];
@@ -22,6 +23,7 @@ export type PacketPath = (typeof PACKET_PATHS)[number];
 export type RedirectMode = (typeof REDIRECTS)[number];
 export type Overflow = (typeof OVERFLOWS)[number];
 export type LogLevel = (typeof LOG_LEVELS)[number];
+export type ClientCertificates = (typeof CLIENT_CERTIFICATES)[number];
 export type MonitorKind = (typeof MONITOR_KINDS)[number];
 
 /** `batchDelayUs` when the engine decides by itself. */
@@ -31,6 +33,36 @@ export const BATCH_DELAY_AUTO = -1;
 export interface ListenAddress {
   address: string;
   port: number;
+}
+
+/** Where RTSP is spoken, and whether inside TLS. */
+export interface RtspListen extends ListenAddress {
+  tls: boolean;
+}
+
+/** Files in PEM form; `key` may be the file of the certificate. */
+export interface CertificateFiles {
+  certificate: string;
+  key: string;
+}
+
+/** What a vserver shows to clients that come by TLS, and what it asks of them. */
+export interface TlsConfig {
+  /** The first is shown to clients that name no host, or one that no certificate is for. */
+  certificates: CertificateFiles[];
+  clientCertificates: ClientCertificates;
+  /** Authorities of client certificates: a file in PEM form. */
+  clientCa?: string;
+}
+
+/** How a service is spoken to inside TLS. */
+export interface ServiceTls {
+  /** Whether its certificate must be valid for its name. */
+  verify: boolean;
+  /** Authorities in PEM form; absent: those that Node.js knows. */
+  ca?: string;
+  /** Name that is asked for and verified; absent: the configured host. */
+  serverName?: string;
 }
 
 /** An address of this machine for media, and what peers are told instead of it (1:1 NAT). */
@@ -71,6 +103,8 @@ export interface ServiceSpec {
   maxSessions: number;
   /** Addresses from which it sends media, beside its own; canonical text. */
   mediaSources: string[];
+  /** Absent: RTSP without TLS. */
+  tls?: ServiceTls;
   monitor: MonitorConfig;
 }
 
@@ -81,7 +115,9 @@ export interface ServiceConfig extends ServiceSpec {
 
 export interface VserverOf<Service> {
   name: string;
-  listen: ListenAddress[];
+  listen: RtspListen[];
+  /** Present where a listen address asks for it. */
+  tls?: TlsConfig;
   method: Method;
   services: Service[];
 }

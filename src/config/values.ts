@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { canonicalIp, parseHostPort, parseListen, parseMediaAddress, ValueError } from './addresses.js';
-import type { ListenAddress, MediaAddress, PortRange } from './types.js';
+import { canonicalIp, parseAddress, parseHostPort, parseListen, parseMediaAddress, ValueError } from './addresses.js';
+import type { ListenAddress, MediaAddress, PortRange, RtspListen } from './types.js';
 import { BATCH_DELAY_AUTO } from './types.js';
 
 const MIN_MEDIA_PORT = 1024;
@@ -116,16 +116,16 @@ export const portRange: ValueType<PortRange> = textual(
   },
 );
 
-export const listenAddress: ValueType<ListenAddress> = textual(
-  '[rtsp://]ADDR[:PORT] with an IP address (IPv6 in brackets) or * for every IPv4 address',
+export const listenAddress: ValueType<RtspListen> = textual(
+  '[rtsp://|rtsps://]ADDR[:PORT] with an IP address (IPv6 in brackets) or * for every IPv4 address',
   'ADDR:PORT',
-  (text) => parseListen(text),
+  parseListen,
 );
 
 export const adminAddress: ValueType<ListenAddress> = textual(
   'ADDR:PORT with an IP address (IPv6 in brackets)',
   'ADDR:PORT',
-  (text) => parseListen(text, null),
+  parseAddress,
 );
 
 export const mediaAddress: ValueType<MediaAddress> = textual(
@@ -134,15 +134,15 @@ export const mediaAddress: ValueType<MediaAddress> = textual(
   parseMediaAddress,
 );
 
-export const hostPort: ValueType<{ host: string; port: number }> = textual(
-  '[rtsp://]HOST[:PORT] with a name or IP address (IPv6 in brackets)',
+export const hostPort: ValueType<{ host: string; port: number; tls: boolean }> = textual(
+  '[rtsp://|rtsps://]HOST[:PORT] with a name or IP address (IPv6 in brackets)',
   'HOST:PORT',
   parseHostPort,
 );
 
 /** A whole service in one line; src/config/vservers.ts takes it apart. */
 export const server: ValueType<string> = textual(
-  '[rtsp://]HOST[:PORT][?weight=N&max-sessions=N&name=NAME&monitor=KIND&path=/x&…]',
+  '[rtsp://|rtsps://]HOST[:PORT][?weight=N&max-sessions=N&name=NAME&monitor=KIND&path=/x&…]',
   'HOST:PORT[?KEY=VALUE&…]',
   (text) => text,
 );
@@ -171,6 +171,11 @@ export const identifier: ValueType<string> = textual(
     return text;
   },
 );
+
+/** A host as a certificate names it. */
+export const serverName: ValueType<string> = textual('a host name or IP address', 'NAME', (text) => {
+  return parseHostPort(text.includes(':') ? `[${text}]` : text).host;
+});
 
 /** The path of a URL, with its query if there is one. */
 export const urlPath: ValueType<string> = textual('a path that begins with /', 'PATH', (text) => {

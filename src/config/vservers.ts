@@ -1,9 +1,17 @@
 /** Reads vservers and their services, and checks what one option alone cannot show. */
 import { formatAddress } from './addresses.js';
 import type { Faults, Locate, Path } from './faults.js';
-import { isMapping, parseOption, parseShape, refuseUnknown } from './parse.js';
-import { MAX_SERVICES, MONITOR_OPTIONS, SERVICE_OPTIONS, type Values, VSERVER_OPTIONS } from './schema.js';
-import type { ListenAddress, Method, MonitorConfig, MonitorKind, ServiceSpec, VserverSpec } from './types.js';
+import { absolutePaths, isMapping, parseOption, parseShape, refuseUnknown } from './parse.js';
+import {
+  MAX_SERVICES,
+  MONITOR_OPTIONS,
+  SERVICE_OPTIONS,
+  type TLS_OPTIONS,
+  type Values,
+  VSERVER_OPTIONS,
+} from './schema.js';
+import { completeTls, serviceTls } from './tls.js';
+import type { Method, MonitorConfig, MonitorKind, RtspListen, ServiceSpec, ServiceTls, VserverSpec } from './types.js';
 
 const VSERVER_KEYS = [...Object.keys(VSERVER_OPTIONS), 'services'];
 const SERVICE_KEYS = [...Object.keys(SERVICE_OPTIONS), 'monitor'];
@@ -17,6 +25,13 @@ const QUERY_KEYS = [
 export interface Inherited {
   method: Method;
   monitor: MonitorConfig;
+  tls: Values<typeof TLS_OPTIONS>;
+}
+
+/** Where something was written, and what its relative paths are relative to. */
+export interface Origin {
+  locate: Locate;
+  base: string;
 }
 
 /** A thing and where it was written, for faults that concern two of them. */
@@ -27,8 +42,9 @@ interface Placed<T> {
 export interface ParsedVserver {
   where: string;
   name: string;
-  listen: Placed<ListenAddress>[];
+  listen: Placed<RtspListen>[];
   method?: Method;
+  tls: Values<typeof TLS_OPTIONS>;
   services: Placed<ParsedService>[];
   /** Something stood under `services`, faulty or not. */
   hasServices: boolean;
@@ -40,19 +56,21 @@ interface ParsedService {
   weight: number;
   maxSessions: number;
   mediaSources: string[];
+  tls?: ServiceTls;
   monitor: Values<typeof MONITOR_OPTIONS>;
 }
 
 /** The list under `vservers:`. */
-export function parseVservers(raw: unknown, locate: Locate, faults: Faults): ParsedVserver[] {
+export function parseVservers(raw: unknown, origin: Origin, faults: Faults): ParsedVserver[] {
   if (!Array.isArray(raw) || raw.length === 0) {
-    faults.addValue(locate(['vservers']), `a list of mappings with ${VSERVER_KEYS.join(', ')}`, raw, '');
+    faults.addValue(origin.locate(['vservers']), `a list of mappings with ${VSERVER_KEYS.join(', ')}`, raw, '');
     return [];
   }
-  return raw.flatMap((item: unknown, index) => parseVserver(item, ['vservers', index], locate, faults) ?? []);
+  return raw.flatMap((item: unknown, index) => parseVserver(item, ['vservers', index], origin, faults) ?? []);
 }
 
-function parseVserver(raw: unknown, path: Path, locate: Locate, faults: Faults): ParsedVserver | undefined {
+function parseVserver(raw: unknown, path: Path, origin: Origin, faults: Faults): ParsedVserver | undefined {
+  const { locate, base } = origin;
   if (!isMapping(raw)) {
     faults.addValue(locate(path), `a mapping with ${VSERVER_KEYS.join(', ')}`, raw, '');
     return undefined;
@@ -61,20 +79,22 @@ function parseVserver(raw: unknown, path: Path, locate: Locate, faults: Faults):
   for (const key of ['name', 'listen']) {
     if (raw[key] === undefined) faults.add(locate(path), `the vserver has no "${key}"`);
   }
-  const values = parseShape(VSERVER_OPTIONS, raw, path, locate, faults);
+  const values = absolutePaths(VSERVER_OPTIONS, parseShape(VSERVER_OPTIONS, raw, path, locate, faults), base);
   const listenPath = [...path, 'listen'];
   return {
     where: locate(path),
     name: values.name ?? '',
     listen: place(values.listen ?? [], listenPath, locate),
     ...(values.method === undefined ? {} : { method: values.method }),
-    services: parseServices(raw.services, [...path, 'services'], locate, faults),
+    tls: values,
+    services: parseServices(raw.services, [...path, 'services'], origin, faults),
     hasServices: Array.isArray(raw.services) ? raw.services.length > 0 : raw.services !== undefined,
   };
 }
 
 /** A list of services, each a mapping or one line as `--server` takes it. */
-export function parseServices(raw: unknown, path: Path, locate: Locate, faults: Faults): Placed<ParsedService>[] {
+export function parseServices(raw: unknown, path: Path, origin: Origin, faults: Faults): Placed<ParsedService>[] {
+  const { locate } = origin;
   if (raw === undefined || raw === null) return [];
   if (!Array.isArray(raw)) {
     faults.addValue(locate(path), 'a list of services', raw, '');
@@ -82,12 +102,13 @@ export function parseServices(raw: unknown, path: Path, locate: Locate, faults: 
   }
   return raw.flatMap((item: unknown, index) => {
     const itemPath = [...path, index];
-    const value = parseService(item, itemPath, locate, faults);
+    const value = parseService(item, itemPath, origin, faults);
     return value === undefined ? [] : [{ where: locate(itemPath), value }];
   });
 }
 
-function parseService(item: unknown, path: Path, locate: Locate, faults: Faults): ParsedService | undefined {
+function parseService(item: unknown, path: Path, origin: Origin, faults: Faults): ParsedService | undefined {
+  const { locate, base } = origin;
   const oneLine = typeof item === 'string';
   const raw = oneLine ? splitServer(item, locate(path), faults) : item;
   if (raw === undefined) return undefined;
@@ -98,11 +119,12 @@ function parseService(item: unknown, path: Path, locate: Locate, faults: Faults)
   if (!oneLine) refuseUnknown(raw, SERVICE_KEYS, path, locate, faults);
   // In one line the keys have no place of their own, so each fault names its key behind the place of the line.
   const at: Locate = oneLine ? (inner) => [locate(path), ...inner.slice(path.length)].join(': ') : locate;
-  const values = parseShape(SERVICE_OPTIONS, raw, path, at, faults);
+  const values = absolutePaths(SERVICE_OPTIONS, parseShape(SERVICE_OPTIONS, raw, path, at, faults), base);
   const monitor = parseMonitor(raw.monitor, [...path, 'monitor'], at, faults);
   if (raw.address === undefined) faults.add(locate(path), 'the service has no "address"');
   if (values.address === undefined) return undefined;
   const { host, port } = values.address;
+  const tls = serviceTls(values, locate(path), faults);
   return {
     name: values.name ?? formatAddress(host, port),
     host,
@@ -110,6 +132,7 @@ function parseService(item: unknown, path: Path, locate: Locate, faults: Faults)
     weight: values.weight ?? Number(SERVICE_OPTIONS.weight.standard),
     maxSessions: values['max-sessions'] ?? Number(SERVICE_OPTIONS['max-sessions'].standard),
     mediaSources: values['media-source'] ?? [],
+    ...(tls === undefined ? {} : { tls }),
     monitor,
   };
 }
@@ -177,10 +200,13 @@ function refuseTwice<T>(items: Placed<T>[], key: (value: T) => string, what: str
 }
 
 /** Fills in what vservers and services did not say. */
-export function completeVserver(vserver: ParsedVserver, inherited: Inherited): VserverSpec {
+export function completeVserver(vserver: ParsedVserver, inherited: Inherited, faults: Faults): VserverSpec {
+  const listen = vserver.listen.map(({ value }) => value);
+  const tls = completeTls({ where: vserver.where, listen, tls: vserver.tls }, inherited.tls, faults);
   return {
     name: vserver.name,
-    listen: vserver.listen.map((listen) => listen.value),
+    listen,
+    ...(tls === undefined ? {} : { tls }),
     method: vserver.method ?? inherited.method,
     services: vserver.services.map(({ value }) => completeService(value, inherited.monitor)),
   };

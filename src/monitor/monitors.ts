@@ -1,4 +1,5 @@
 import type { MonitorConfig } from '../config/types.js';
+import type { Route } from '../egress/routes.js';
 import type { ServiceIdentity } from '../router/service.js';
 import { type Clock, systemClock } from './clock.js';
 import { Monitor, type MonitorView } from './monitor.js';
@@ -6,6 +7,8 @@ import { createProbe, type Probe } from './probes/index.js';
 
 export interface MonitoredService extends ServiceIdentity {
   readonly monitor: MonitorConfig;
+  /** How it is reached. */
+  readonly route: Route;
 }
 
 export interface MonitorsOptions {
@@ -57,5 +60,5 @@ export class Monitors {
 }
 
 function ownProbe(service: MonitoredService): Probe {
-  return createProbe(service.monitor, service);
+  return createProbe(service.monitor, service.route);
 }

@@ -1,13 +1,16 @@
 import type { Config } from '../config/types.js';
 import type { OffloadMaps } from '../engine/binding.js';
 import type { RecentNews } from '../router/persistence.js';
+import type { TlsMaterial } from '../tls/material.js';
 
 /**
  * Messages between the primary and its children, over Node's own IPC channel. Only control
  * travels here: per session at most a few, per packet none.
  */
 export type ToWorker =
-  | { type: 'init'; config: Config }
+  | { type: 'init'; config: Config; tls: TlsMaterial }
+  /** The files of certificates changed. */
+  | { type: 'tls'; material: TlsMaterial }
   /** A session was seen alive, or ended, at another worker. */
   | { type: 'session-touched'; service: number; serverId: string }
   | { type: 'session-ended'; service: number; serverId: string }
@@ -47,7 +50,7 @@ export interface WorkerInheritance {
   /** Written by the engine when there is something to read in this worker's inboxes. */
   inboxFd: number;
   /** `fd` is a number of the primary: cluster passes the socket when the worker listens. */
-  listeners: { fd: number; vserver: number }[];
+  listeners: { fd: number; vserver: number; tls: boolean }[];
 }
 
 /** What the engine inherits: PENSTOCK_ENGINE. */

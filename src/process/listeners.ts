@@ -1,8 +1,8 @@
-import type { Config, ListenAddress } from '../config/types.js';
+import type { Config, ListenAddress, RtspListen } from '../config/types.js';
 import type { NativeBinding } from '../engine/binding.js';
 import { PenstockError } from '../errors.js';
 
-export interface OpenListener extends ListenAddress {
+export interface OpenListener extends RtspListen {
   vserver: number;
   /** As configured: port 0 is the kernel's choice. */
   asked: ListenAddress;
@@ -15,9 +15,9 @@ export function listenersOf(
   listeners: readonly OpenListener[],
   worker: number,
   workers: number,
-): { fd: number; vserver: number }[] {
-  return listeners.flatMap(({ fds, vserver }) =>
-    fds.filter((_, index) => index % workers === worker).map((fd) => ({ fd, vserver })),
+): { fd: number; vserver: number; tls: boolean }[] {
+  return listeners.flatMap(({ fds, vserver, tls }) =>
+    fds.filter((_, index) => index % workers === worker).map((fd) => ({ fd, vserver, tls })),
   );
 }
 
@@ -41,7 +41,7 @@ export function openListeners(
     vserver.listen.map((listen) => {
       const found = take(listen);
       return found
-        ? { ...found, vserver: index, fds: enough(binding, found, config.workers) }
+        ? { ...found, tls: listen.tls, vserver: index, fds: enough(binding, found, config.workers) }
         : openListener(binding, listen, index, config.workers);
     }),
   );
@@ -59,11 +59,11 @@ function isSame(a: ListenAddress, b: ListenAddress): boolean {
   return a.address === b.address && a.port === b.port;
 }
 
-function openListener(binding: NativeBinding, listen: ListenAddress, vserver: number, workers: number): OpenListener {
+function openListener(binding: NativeBinding, listen: RtspListen, vserver: number, workers: number): OpenListener {
   try {
     const port = claimPort(binding, listen);
     const fds = Array.from({ length: workers }, () => binding.listenTcp(listen.address, port, { reusePort: true }).fd);
-    return { address: listen.address, port, asked: { ...listen }, vserver, fds };
+    return { address: listen.address, port, tls: listen.tls, asked: { ...listen }, vserver, fds };
   } catch (error) {
     const reason = (error as NodeJS.ErrnoException).code ?? (error as Error).message;
     throw new PenstockError('PENSTOCK_ERR_BIND', `cannot listen on ${formatAddress(listen)}: ${reason}`, {
@@ -77,6 +77,11 @@ function claimPort(binding: NativeBinding, listen: ListenAddress): number {
   const { fd, port } = binding.listenTcp(listen.address, listen.port, { reusePort: false });
   binding.closeFd(fd);
   return port;
+}
+
+/** As it would be typed. */
+export function listenUrl(listener: RtspListen): string {
+  return `${listener.tls ? 'rtsps' : 'rtsp'}://${formatAddress(listener)}`;
 }
 
 export function formatAddress({ address, port }: ListenAddress): string {

@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { type AdminServer, startAdminServer } from '../admin/server.js';
 import type { Config, ServiceConfig } from '../config/types.js';
+import { Routes } from '../egress/routes.js';
 import { loadBinding, type NativeBinding } from '../engine/binding.js';
 import { readCounterValues } from '../engine/counters.js';
 import { ProcessSlot } from '../engine/process-slots.js';
@@ -10,12 +11,14 @@ import { PRIMARY_SLOT } from '../engine/shared-region.js';
 import { PenstockError } from '../errors.js';
 import { createLogger, type Logger } from '../log/logger.js';
 import { loadSessionKeys } from '../session/session-keys.js';
+import { TlsFiles } from '../tls/files.js';
+import type { TlsMaterial } from '../tls/material.js';
 import { ApplianceReport } from './appliance-report.js';
 import { CounterAlarms } from './counter-alarms.js';
 import { startEngine } from './engine-process.js';
 import { createEstate, type Estate, servicesOf, sizesOf } from './estate.js';
 import type { ToPrimary } from './ipc.js';
-import { formatAddress } from './listeners.js';
+import { listenUrl } from './listeners.js';
 import { Offload } from './offload.js';
 import { ServiceHealth } from './service-health.js';
 import { namesOf, Successor } from './successor.js';
@@ -62,6 +65,8 @@ class Primary {
   readonly #estate: Estate;
   readonly #successor: Successor | undefined;
   readonly #upgrade: Upgrade;
+  readonly #tls: TlsFiles;
+  readonly #routes: Routes;
   readonly #workers: WorkerProcesses;
   readonly #engine: Supervisor;
   readonly #offload: Offload;
@@ -86,6 +91,8 @@ class Primary {
     makeStateDir(config.stateDir);
     // Before the workers, so that they all find the same key.
     loadSessionKeys(config.sessionKeyFile, config.stateDir);
+    this.#tls = new TlsFiles(config, this.#log, (material) => this.#updateTls(material));
+    this.#routes = new Routes(config, this.#tls.material);
     this.#binding = loadBinding();
     this.#binding.raiseFileLimit();
     const bequest = Successor.findBequest();
@@ -96,7 +103,7 @@ class Primary {
     if (this.#successor?.mode !== 'adopt') {
       for (const [index, service] of services.entries()) initialiseService(rows, index, service);
     }
-    this.#health = new ServiceHealth(services, rows, this.#log);
+    this.#health = new ServiceHealth(services, this.#routes, rows, this.#log);
     this.#workers = this.#createWorkers();
     this.#offload = new Offload(this.#binding, config.packetPath, this.#log);
     this.#engine = new Supervisor(() => this.#startEngine(), {
@@ -150,6 +157,7 @@ class Primary {
     this.#health.start();
     this.#watchdog.start();
     this.#alarms.start();
+    this.#tls.start();
     slot.setState('ready');
     await this.#openAdmin();
   }
@@ -163,6 +171,7 @@ class Primary {
     for (const timer of this.#timers.splice(0)) clearInterval(timer);
     this.#watchdog.stop();
     this.#alarms.stop();
+    this.#tls.stop();
     await this.#health.stop();
   }
 
@@ -219,6 +228,7 @@ class Primary {
       wakeFds: this.#estate.wakeFds,
       inboxFds: this.#estate.inboxFds,
       listeners: this.#estate.listeners,
+      tls: () => this.#tls.material,
       onReady: (worker) => {
         this.#ready.workers.add(worker);
         this.#announce();
@@ -249,11 +259,16 @@ class Primary {
     this.#announce();
   }
 
+  #updateTls(material: TlsMaterial): void {
+    this.#routes.update(material);
+    this.#workers.updateTls(material);
+  }
+
   #announce(): void {
     const { engine, workers, announced } = this.#ready;
     if (announced || !engine || workers.size < this.#config.workers) return;
     this.#ready.announced = true;
-    const listen = this.#estate.listeners.map((listener) => `rtsp://${formatAddress(listener)}`);
+    const listen = this.#estate.listeners.map(listenUrl);
     this.#log.info({ listen, workers: workers.size, stateDir: this.#config.stateDir }, 'ready');
     this.#successor?.ready();
     this.#hooks.onReady?.(this.#estate.listeners.map(({ address, port }) => ({ address, port })));
@@ -268,7 +283,10 @@ class Primary {
   }
 
   #listenToSignals(): void {
-    process.on('SIGHUP', () => this.#log.warn('SIGHUP: a changed configuration needs a restart'));
+    process.on('SIGHUP', () => {
+      this.#log.warn('SIGHUP: a changed configuration needs a restart; certificates are read again');
+      this.#tls.reload();
+    });
     process.on('SIGUSR2', () => {
       this.#upgrade.begin().catch((error: Error) => this.#log.error({ err: error }, error.message));
     });

@@ -1,4 +1,5 @@
 import type { ServiceConfig } from '../config/types.js';
+import type { Routes } from '../egress/routes.js';
 import type { ServiceRows } from '../engine/service-cells.js';
 import type { Logger } from '../log/logger.js';
 import type { Verdict } from '../monitor/monitor.js';
@@ -20,12 +21,12 @@ export class ServiceHealth {
   readonly #watched: Watched[];
   readonly #monitors: Monitors;
 
-  constructor(services: readonly ServiceConfig[], rows: ServiceRows, log: Logger) {
+  constructor(services: readonly ServiceConfig[], routes: Routes, rows: ServiceRows, log: Logger) {
     this.#rows = rows;
     this.#log = log;
     this.#watched = services.map((spec, row) => ({ spec, verdict: 'unknown', ...orderIn(rows, row) }));
     this.#monitors = new Monitors({
-      services: services.map((spec, index) => ({ ...spec, index })),
+      services: services.map((spec, index) => ({ ...spec, index, route: routes.to(spec.name) })),
       onChange: ({ index }, verdict, reason) => this.#onVerdict(index, verdict, reason),
     });
   }

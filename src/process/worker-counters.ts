@@ -4,6 +4,10 @@ import type { StatReport } from '../admin/source.js';
 const COUNTERS: Readonly<Record<string, readonly [unit: string, about: string]>> = {
   connections: ['connections', 'client connections accepted'],
   connectionsAdopted: ['connections', 'client connections taken over from a worker that died'],
+  connectionsRefused: ['connections', 'client connections refused because there were too many'],
+  waitingRefused: ['connections', 'connections refused because too many had not said what they are'],
+  silent: ['connections', 'connections closed because nothing came'],
+  tlsFailures: ['connections', 'TLS handshakes with clients that failed'],
   requests: ['requests', 'requests of clients'],
   refused: ['requests', 'requests that penstock itself answered with an error'],
   badInput: ['connections', 'client connections closed because of what they sent'],

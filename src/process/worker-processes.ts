@@ -3,6 +3,7 @@ import cluster from 'node:cluster';
 import { fileURLToPath } from 'node:url';
 import type { Config } from '../config/types.js';
 import type { NativeBinding } from '../engine/binding.js';
+import type { TlsMaterial } from '../tls/material.js';
 import { FIRST_INHERITED_FD, type ToPrimary, type ToWorker, type WorkerInheritance, type WorkerStats } from './ipc.js';
 import { listenersOf, type OpenListener } from './listeners.js';
 import { Supervisor } from './supervisor.js';
@@ -20,6 +21,8 @@ export interface WorkerProcessesOptions {
   /** One eventfd per worker. */
   inboxFds: readonly number[];
   listeners: readonly OpenListener[];
+  /** As it is now. */
+  tls(): TlsMaterial;
   onReady(worker: number): void;
   onDeath(worker: number, description: string, pauseMs: number): void;
   onFailed(message: Extract<ToPrimary, { type: 'failed' }>): void;
@@ -40,6 +43,11 @@ export class WorkerProcesses {
 
   start(): void {
     for (const supervisor of this.#supervisors) supervisor.start();
+  }
+
+  /** Certificates for the handshakes to come. */
+  updateTls(material: TlsMaterial): void {
+    this.#broadcast({ type: 'tls', material });
   }
 
   /** Tells every worker to stop accepting. */
@@ -122,7 +130,7 @@ export class WorkerProcesses {
   #receive(index: number, message: ToPrimary): void {
     switch (message.type) {
       case 'hello':
-        this.#send(index, { type: 'init', config: this.#options.config });
+        this.#send(index, { type: 'init', config: this.#options.config, tls: this.#options.tls() });
         break;
       case 'ready':
         this.#options.onReady(index);

@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:net';
 import type { Config } from '../config/types.js';
+import { Routes } from '../egress/routes.js';
 import { loadBinding } from '../engine/binding.js';
 import { EventRings } from '../engine/event-ring.js';
 import { PacketEngine } from '../engine/packet-engine.js';
@@ -7,11 +8,14 @@ import { ProcessSlot } from '../engine/process-slots.js';
 import { RegionServiceCells } from '../engine/service-cells.js';
 import { SharedRegion, workerSlot } from '../engine/shared-region.js';
 import { Wires } from '../engine/wires.js';
+import { type Entrance, Ingress } from '../ingress/ingress.js';
+import { TlsListener } from '../ingress/tls-listener.js';
 import { createLogger } from '../log/logger.js';
 import { RecentAffinity } from '../router/persistence.js';
 import { Router } from '../router/router.js';
 import { Service } from '../router/service.js';
 import { Vserver } from '../router/vserver.js';
+import { Dialer } from '../session/dialer.js';
 import { PortAllocator } from '../session/port-allocator.js';
 import { RtspProxy } from '../session/proxy.js';
 import { SessionCodec } from '../session/session-codec.js';
@@ -19,6 +23,7 @@ import { SessionKeeper } from '../session/session-keeper.js';
 import { loadSessionKeys } from '../session/session-keys.js';
 import { SessionTable } from '../session/session-table.js';
 import { TeardownSender } from '../session/teardown.js';
+import type { TlsMaterial } from '../tls/material.js';
 import { sendToPrimary, type ToWorker, type WorkerInheritance } from './ipc.js';
 import { mediaBinder } from './media-sockets.js';
 
@@ -39,9 +44,13 @@ export class WorkerProcess {
   readonly #events: EventRings;
   readonly #inherited: WorkerInheritance;
   readonly #vservers: Vserver[];
+  /** By the row of the vserver; undefined where it has no TLS. */
+  readonly #tls: (TlsListener | undefined)[];
+  readonly #ingress: Ingress;
+  readonly #routes: Routes;
   #draining = false;
 
-  constructor(config: Config, inherited: WorkerInheritance) {
+  constructor(config: Config, tls: TlsMaterial, inherited: WorkerInheritance) {
     const worker = inherited.index;
     this.#inherited = inherited;
     this.#log = createLogger({ level: config.logLevel, process: `worker-${worker}`, gather: true });
@@ -84,7 +93,9 @@ export class WorkerProcess {
       bind: mediaBinder(binding, config.receiveBuffer, this.#log),
       close: (fd) => binding.closeFd(fd),
     });
-    this.#teardowns = new TeardownSender(config, this.#log);
+    this.#routes = new Routes(config, tls);
+    const dialer = new Dialer(this.#routes, config.connectTimeoutMs);
+    this.#teardowns = new TeardownSender(config, dialer, this.#log);
     this.#keeper = new SessionKeeper({
       config,
       table,
@@ -100,6 +111,7 @@ export class WorkerProcess {
       config,
       log: this.#log,
       router,
+      dialer,
       codec,
       table,
       keeper: this.#keeper,
@@ -113,6 +125,14 @@ export class WorkerProcess {
       serviceFailed: (service, reason) => sendToPrimary({ type: 'service-failed', service: service.index, reason }),
       serviceWorked: (service) => sendToPrimary({ type: 'service-worked', service: service.index }),
     });
+    this.#tls = config.vservers.map((vserver) => {
+      const material = tls.vservers[vserver.name];
+      return vserver.tls && material && new TlsListener(vserver.tls.clientCertificates, material);
+    });
+    this.#ingress = new Ingress({
+      log: this.#log,
+      accept: (stream, vserver) => this.#proxy.accept(stream, vserver),
+    });
   }
 
   /** Adopts what a predecessor left, then listens. */
@@ -121,7 +141,7 @@ export class WorkerProcess {
     this.#proxy.adopt();
     setInterval(() => this.#tick(), TICK_MS);
     setInterval(() => this.#beat(), HEARTBEAT_MS);
-    await Promise.all(this.#inherited.listeners.map((listener) => this.#listen(listener.fd, listener.vserver)));
+    await Promise.all(this.#inherited.listeners.map((listener) => this.#listen(listener)));
     this.#slot.setState('ready');
     sendToPrimary({ type: 'ready' });
   }
@@ -137,6 +157,9 @@ export class WorkerProcess {
       case 'recent':
         this.#recent.hear(message.news);
         break;
+      case 'tls':
+        this.#updateTls(message.material);
+        break;
       case 'drain':
         this.#drain();
         break;
@@ -149,16 +172,27 @@ export class WorkerProcess {
     }
   }
 
-  #listen(fd: number, vserverIndex: number): Promise<void> {
-    const vserver = this.#vservers[vserverIndex] as Vserver;
+  #listen({ fd, vserver, tls }: WorkerInheritance['listeners'][number]): Promise<void> {
+    const entrance: Entrance = {
+      vserver: this.#vservers[vserver] as Vserver,
+      tls: tls ? this.#tls[vserver] : undefined,
+    };
     const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
-      this.#proxy.accept(socket, vserver),
+      this.#ingress.accept(socket, entrance),
     );
     this.#servers.push(server);
     return new Promise((resolve, reject) => {
       server.once('error', reject);
       server.listen({ fd, backlog: ACCEPT_BACKLOG }, () => resolve());
     });
+  }
+
+  #updateTls(material: TlsMaterial): void {
+    this.#routes.update(material);
+    for (const [index, listener] of this.#tls.entries()) {
+      const own = material.vservers[this.#vservers[index]?.name ?? ''];
+      if (own) listener?.update(own);
+    }
   }
 
   #beat(): void {
@@ -173,7 +207,12 @@ export class WorkerProcess {
   }
 
   #stats(): Record<string, number> {
-    return { ...this.#proxy.counters, ...this.#keeper.counters, ...this.#proxy.ports.counters };
+    return {
+      ...this.#ingress.counters,
+      ...this.#proxy.counters,
+      ...this.#keeper.counters,
+      ...this.#proxy.ports.counters,
+    };
   }
 
   #drain(): void {
@@ -192,6 +231,7 @@ export class WorkerProcess {
   /** Ends what is left politely: the servers hear of it, then the process ends. */
   #finish(): void {
     this.#drain();
+    this.#ingress.close();
     this.#keeper.endAll('shutdown');
     this.#proxy.close();
     exitWhen(() => this.#proxy.connections === 0 && this.#teardowns.pending === 0);

@@ -103,7 +103,8 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
       onClose: () => this.#onClose(),
     });
     this.#sessions = new ClientSessions(proxy.keeper, this);
-    this.#upstreams = new Upstreams(this, proxy.config.connectTimeoutMs, (upstream) => this.#wiring.follow(upstream));
+    const dial = (service: Service) => proxy.dialer.dial(service);
+    this.#upstreams = new Upstreams(this, dial, (upstream) => this.#wiring.follow(upstream));
     this.#wiring = proxy.wiring(this.#connection, vserver, this.#upstreams, this.#sessions.carried);
     this.#redirects = new Redirects(proxy, vserver);
     this.#ids = new ClientIds(proxy.codec);
@@ -334,7 +335,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   #ask(upstream: Upstream, request: RtspRequest, faces: Faces): Promise<RtspResponse> {
     const { replyTimeoutMs } = this.#proxy.config;
     const listener: AnswerListener = {
-      onSend: () => this.#wiring.forwarding(upstream, this.#faces.authority),
+      onSend: () => this.#wiring.forwarding(upstream, this.#faces.name),
       onProvisional: (provisional) => {
         rewriteReply(provisional, faces);
         this.#connection.send(provisional, upstream.connection);

@@ -1,6 +1,6 @@
 import type { Service } from '../router/service.js';
 import type { PeerAddress } from '../rtsp/connection.js';
-import { formatAuthority, parseRtspUrl } from '../rtsp/headers/url.js';
+import { type CalledBy, calledBy, formatAuthority } from '../rtsp/headers/url.js';
 import type { ClientIds } from './client-ids.js';
 import type { RtspProxy } from './proxy.js';
 import type { Redirects } from './redirects.js';
@@ -12,8 +12,8 @@ export class ClientFaces {
   readonly #local: PeerAddress;
   readonly #redirects: Redirects;
   readonly #ids: ClientIds;
-  /** `host:port` of the newest request that names one. */
-  #authority: string | undefined;
+  /** From the newest request that names us. */
+  #calledBy: CalledBy | undefined;
 
   constructor(proxy: RtspProxy, local: PeerAddress, redirects: Redirects, ids: ClientIds) {
     this.#proxy = proxy;
@@ -22,37 +22,29 @@ export class ClientFaces {
     this.#ids = ids;
   }
 
-  get authority(): string | undefined {
-    return this.#authority;
+  /** What the client calls us, for a successor; empty = it has not said. */
+  get name(): string {
+    return this.#calledBy ? `${this.#calledBy.scheme}://${this.#calledBy.authority}` : '';
   }
 
-  /** What the client told a predecessor; empty = nothing. */
-  inherit(authority: string): void {
-    if (authority !== '') this.#authority = authority;
+  /** As told to a predecessor. */
+  inherit(name: string): void {
+    this.hear(name);
   }
 
   /** A request of the client names us. */
   hear(uri: string): void {
-    this.#authority = authorityText(uri) ?? this.#authority;
+    this.#calledBy = calledBy(uri) ?? this.#calledBy;
   }
 
   of(service: Service): Faces {
     return {
       isServer: (authority) => this.#proxy.names(service, authority),
       leadsHere: (authority) => this.#redirects.serviceAt(authority) !== undefined,
-      appliance: this.#authority ?? formatAuthority(this.#local.ip, this.#local.port),
+      appliance: this.#calledBy ?? { scheme: 'rtsp', authority: formatAuthority(this.#local.ip, this.#local.port) },
       serverIp: service.ip,
       applianceIp: this.#proxy.clientMediaAddress(this.#local.ip).advertised,
       encodeId: (serverId) => this.#ids.encode(service, serverId),
     };
   }
-}
-
-/** As the client wrote it: without a port where it wrote none. Undefined for `*` and the like. */
-function authorityText(uri: string): string | undefined {
-  const url = parseRtspUrl(uri);
-  if (!url) return undefined;
-  const { host, port } = url;
-  if (port !== undefined) return formatAuthority(host, port);
-  return host.includes(':') ? `[${host}]` : host;
 }

@@ -13,6 +13,7 @@ import { type ByteStream, StreamTransport } from '../rtsp/stream-transport.js';
 import { adoptConnections } from './adoption.js';
 import type { CarriedSessions } from './carried-sessions.js';
 import { ClientConnection } from './client-connection.js';
+import type { Dialer } from './dialer.js';
 import type { PortAllocator } from './port-allocator.js';
 import type { SessionCodec } from './session-codec.js';
 import type { SessionKeeper } from './session-keeper.js';
@@ -27,6 +28,7 @@ export interface RtspProxyOptions {
   config: Config;
   log: Logger;
   router: Router;
+  dialer: Dialer;
   codec: SessionCodec;
   table: SessionTable;
   keeper: SessionKeeper;
@@ -48,6 +50,7 @@ export class RtspProxy {
   readonly config: Config;
   readonly log: Logger;
   readonly router: Router;
+  readonly dialer: Dialer;
   readonly codec: SessionCodec;
   readonly table: SessionTable;
   readonly keeper: SessionKeeper;
@@ -77,6 +80,7 @@ export class RtspProxy {
     this.config = options.config;
     this.log = options.log;
     this.router = options.router;
+    this.dialer = options.dialer;
     this.codec = options.codec;
     this.table = options.table;
     this.keeper = options.keeper;

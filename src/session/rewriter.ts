@@ -1,6 +1,6 @@
 import { mapRtpInfoUrls } from '../rtsp/headers/rtp-info.js';
 import { idOf, mapSessionId } from '../rtsp/headers/session.js';
-import { type Authority, replaceAuthority } from '../rtsp/headers/url.js';
+import { type Authority, type CalledBy, replaceOrigin } from '../rtsp/headers/url.js';
 import { type RtspMessage, type RtspRequest, type RtspResponse, setBody } from '../rtsp/message.js';
 import { rewriteSdp } from '../rtsp/sdp.js';
 
@@ -10,8 +10,8 @@ export interface Faces {
   isServer(authority: Authority): boolean;
   /** Whether a redirection to it is to come back through us. */
   leadsHere(authority: Authority): boolean;
-  /** `host:port` by which the client reached us. */
-  appliance: string;
+  /** By what the client reached us. */
+  appliance: CalledBy;
   /** The server's address in SDP becomes ours. */
   serverIp: string;
   applianceIp: string;
@@ -70,11 +70,11 @@ function rewriteUrls({ headers }: RtspMessage, faces: Faces): void {
 
 /** A redirection as the client gets it. */
 export function toRedirected(url: string, faces: Faces): string {
-  return replaceAuthority(url, faces.leadsHere, faces.appliance);
+  return replaceOrigin(url, faces.leadsHere, faces.appliance);
 }
 
 function toAppliance(url: string, faces: Faces): string {
-  return replaceAuthority(url, faces.isServer, faces.appliance);
+  return replaceOrigin(url, faces.isServer, faces.appliance);
 }
 
 function rewriteDescription(message: RtspMessage, faces: Faces): void {

@@ -2,6 +2,7 @@ import type { Config } from '../config/types.js';
 import type { Logger } from '../log/logger.js';
 import type { Service } from '../router/service.js';
 import { makeRequest } from '../rtsp/status.js';
+import type { Dialer } from './dialer.js';
 import { Upstream } from './upstream.js';
 
 /** TEARDOWNs on connections of their own at a time; more wait. A farm that went away must not cost thousands of sockets. */
@@ -24,7 +25,8 @@ export class TeardownSender {
   #running = 0;
 
   constructor(
-    private readonly config: Pick<Config, 'connectTimeoutMs' | 'replyTimeoutMs'>,
+    private readonly config: Pick<Config, 'replyTimeoutMs'>,
+    private readonly dialer: Dialer,
     private readonly log: Logger,
   ) {}
 
@@ -52,7 +54,7 @@ export class TeardownSender {
 
   async #run({ service, url, serverId }: Pending): Promise<void> {
     try {
-      const upstream = await Upstream.open(service, IGNORE, this.config.connectTimeoutMs);
+      const upstream = await Upstream.open(service, IGNORE, (to) => this.dialer.dial(to));
       const request = makeRequest('TEARDOWN', url, { CSeq: '1', Session: serverId });
       const reply = await upstream.request(request, this.config.replyTimeoutMs);
       upstream.close();

@@ -1,12 +1,15 @@
-import { connect, type Socket } from 'node:net';
 import { PenstockError } from '../errors.js';
 import type { Service } from '../router/service.js';
 import { type PeerAddress, RtspConnection } from '../rtsp/connection.js';
 import { cseqOf } from '../rtsp/headers/cseq.js';
 import type { RtspMessage, RtspRequest, RtspResponse } from '../rtsp/message.js';
-import { StreamTransport } from '../rtsp/stream-transport.js';
+import { type ByteStream, StreamTransport } from '../rtsp/stream-transport.js';
 import type { Transport } from '../rtsp/transport.js';
 import { noChannels } from './channel-map.js';
+import { unreachable } from './dialer.js';
+
+/** Opens a connection; rejects with PENSTOCK_ERR_SERVICE_UNREACHABLE. */
+export type Dial = (service: Service) => Promise<ByteStream>;
 
 export interface UpstreamHandler {
   onServerRequest(upstream: Upstream, request: RtspRequest): void;
@@ -75,9 +78,9 @@ export class Upstream {
     return upstream;
   }
 
-  /** Connects within `timeoutMs`; rejects with PENSTOCK_ERR_SERVICE_UNREACHABLE. */
-  static async open(service: Service, handler: UpstreamHandler, timeoutMs: number): Promise<Upstream> {
-    return Upstream.over(new StreamTransport(await connectWithin(service, timeoutMs)), service, handler);
+  /** Rejects with PENSTOCK_ERR_SERVICE_UNREACHABLE. */
+  static async open(service: Service, handler: UpstreamHandler, dial: Dial): Promise<Upstream> {
+    return Upstream.over(new StreamTransport(await dial(service)), service, handler);
   }
 
   get local(): PeerAddress {
@@ -218,30 +221,6 @@ function belongs(response: RtspResponse, cseq: number | undefined): boolean {
   return answered === undefined || cseq === undefined || answered === cseq;
 }
 
-function connectWithin(service: Service, timeoutMs: number): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host: service.ip, port: service.port, allowHalfOpen: true, noDelay: true });
-    const timer = setTimeout(() => socket.destroy(new Error(`no connection within ${timeoutMs} ms`)), timeoutMs);
-    const onError = (error: Error) => {
-      clearTimeout(timer);
-      reject(unreachable(service, error.message));
-    };
-    socket.once('error', onError);
-    socket.once('connect', () => {
-      clearTimeout(timer);
-      socket.removeListener('error', onError);
-      resolve(socket);
-    });
-  });
-}
-
 function badReply(service: Service, why: string): PenstockError {
   return new PenstockError('PENSTOCK_ERR_SERVICE_REPLY', `${service.name} (${service.ip}:${service.port}): ${why}`);
-}
-
-function unreachable(service: Service, why: string): PenstockError {
-  return new PenstockError(
-    'PENSTOCK_ERR_SERVICE_UNREACHABLE',
-    `${service.name} (${service.ip}:${service.port}): ${why}`,
-  );
 }

@@ -1,17 +1,17 @@
 import type { Service } from '../router/service.js';
-import { Upstream, type UpstreamHandler } from './upstream.js';
+import { type Dial, Upstream, type UpstreamHandler } from './upstream.js';
 
 /** The connections of one client connection to servers: at most one to each. */
 export class Upstreams {
   readonly #handler: UpstreamHandler;
-  readonly #connectTimeoutMs: number;
+  readonly #dial: Dial;
   readonly #onOpen: (upstream: Upstream) => void;
   readonly #open = new Map<Service, Upstream>();
 
   /** `onOpen`: called for each new one before anything is asked of it; if it throws, the connection is closed. */
-  constructor(handler: UpstreamHandler, connectTimeoutMs: number, onOpen: (upstream: Upstream) => void) {
+  constructor(handler: UpstreamHandler, dial: Dial, onOpen: (upstream: Upstream) => void) {
     this.#handler = handler;
-    this.#connectTimeoutMs = connectTimeoutMs;
+    this.#dial = dial;
     this.#onOpen = onOpen;
   }
 
@@ -29,7 +29,7 @@ export class Upstreams {
   async connect(service: Service): Promise<Upstream> {
     const known = this.connected(service);
     if (known) return known;
-    const upstream = await Upstream.open(service, this.#handler, this.#connectTimeoutMs);
+    const upstream = await Upstream.open(service, this.#handler, this.#dial);
     try {
       this.#onOpen(upstream);
     } catch (error) {

@@ -32,7 +32,7 @@ export interface WiringOptions {
 export class Wiring {
   readonly #options: WiringOptions;
   /** As the row has it. */
-  #authority: string | undefined;
+  #authority = '';
   #framesTaken = 0;
 
   constructor(options: WiringOptions) {
@@ -92,11 +92,11 @@ export class Wiring {
   }
 
   /** Before a request of the client leaves: a successor must know that it did, and what the client calls us. */
-  forwarding(upstream: Upstream, authority: string | undefined): void {
+  forwarding(upstream: Upstream, authority: string): void {
     const client = this.#clientWire;
     const server = wireOf(upstream);
     if (!client || !server) return;
-    if (authority !== undefined && authority !== this.#authority) client.wire.row.authority = authority;
+    if (authority !== this.#authority) client.wire.row.authority = authority;
     this.#authority = authority;
     server.wire.row.forwarded = server.wire.nextSeq ?? 0;
     client.wire.row.forwarded = client.heldSeq ?? 0;

@@ -11,7 +11,7 @@ import sys
 import gi
 
 gi.require_version("Gst", "1.0")
-from gi.repository import GLib, Gst  # noqa: E402
+from gi.repository import Gio, GLib, Gst  # noqa: E402
 
 LAUNCH = (
     "rtspsrc name=src location={url} protocols={protocols} latency=200 "
@@ -31,6 +31,8 @@ class Player:
         self.pipeline = Gst.parse_launch(LAUNCH.format(url=url, protocols=options.protocols))
         self.pipeline.get_by_name("src").connect("new-manager", self.on_manager)
         self.pipeline.get_by_name("video").connect("handoff", self.on_frame)
+        if options.ca:
+            self.pipeline.get_by_name("src").set_property("tls-database", Gio.TlsFileDatabase.new(options.ca))
         bus = self.pipeline.get_bus()
         bus.add_signal_watch()
         bus.connect("message::eos", lambda *_: self.end())
@@ -72,6 +74,7 @@ def main():
     options = argparse.ArgumentParser()
     options.add_argument("--protocols", default="udp")
     options.add_argument("--seconds", type=float, default=6)
+    options.add_argument("--ca", help="the authority of the server's certificate, which is verified")
     options.add_argument("urls", nargs="+")
     options = options.parse_args()
     Gst.init(None)

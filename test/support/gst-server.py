@@ -12,7 +12,8 @@ import gi
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
+gi.require_version("GstRtsp", "1.0")
+from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
 PLAY = (
     "( filesrc location={file} ! qtdemux name=d "
@@ -44,14 +45,16 @@ def factory(launch):
     return made
 
 
-def digest_auth(user, password):
-    """Protects every mount with Digest (RFC 2617); anonymous clients get 401."""
-    auth = GstRtspServer.RTSPAuth()
-    auth.set_supported_methods(2)
+def viewer():
     token = GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", "viewer")
-    auth.add_digest(user, password, token)
-    return auth
+    return token
+
+
+def add_digest(auth, user, password):
+    """Protects every mount with Digest (RFC 2617); anonymous clients get 401."""
+    auth.set_supported_methods(2)
+    auth.add_digest(user, password, viewer())
 
 
 def allow_viewer(mount):
@@ -80,6 +83,8 @@ def main():
     options.add_argument("--port", default="8554")
     options.add_argument("--file", required=True)
     options.add_argument("--digest", metavar="USER:PASSWORD")
+    options.add_argument("--tls", nargs=2, metavar=("CERTIFICATE", "KEY"))
+    options.add_argument("--srtp", action="store_true", help="media by RTP/SAVP only, its keys by MIKEY")
     options = options.parse_args()
 
     Gst.init(None)
@@ -92,10 +97,20 @@ def main():
         mounts[path] = factory(launch)
         mounts[path].set_transport_mode(GstRtspServer.RTSPTransportMode.RECORD)
         mounts[path].connect("media-configure", on_record_media)
-    if options.digest:
-        server.set_auth(digest_auth(*options.digest.split(":", 1)))
+    if options.digest or options.tls:
+        auth = GstRtspServer.RTSPAuth()
+        if options.digest:
+            add_digest(auth, *options.digest.split(":", 1))
+        else:
+            auth.set_default_token(viewer())
+        if options.tls:
+            auth.set_tls_certificate(Gio.TlsCertificate.new_from_files(*options.tls))
+        server.set_auth(auth)
         for mount in mounts.values():
             allow_viewer(mount)
+    if options.srtp:
+        for mount in mounts.values():
+            mount.set_profiles(GstRtsp.RTSPProfile.SAVP)
     for path, mount in mounts.items():
         server.get_mount_points().add_factory(path, mount)
     if not server.attach(None):

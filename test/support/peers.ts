@@ -27,6 +27,8 @@ export interface PlayOptions {
   transport: Transport;
   /** Media time, not wall-clock time: a loaded machine shows the same frames later. */
   seconds: number;
+  /** File of the authority that a certificate must be of; ffmpeg looks at none. */
+  ca?: string;
 }
 
 function start(name: string, namespace: Namespace, command: string, args: string[]): Program {
@@ -63,13 +65,22 @@ export interface GstServerOptions {
   /** `user:password`; every mount then asks for Digest. */
   digest?: string;
   file?: string;
+  /** Files of a certificate and its key: RTSP inside TLS. */
+  tls?: [certificate: string, key: string];
+  /** Media by RTP/SAVP only. */
+  srtp?: boolean;
 }
 
 /** gst-rtsp-server: plays /test and /test2, takes ANNOUNCE/RECORD on /record. Default port 8554. */
 export async function startGstServer(namespace: Namespace, options: GstServerOptions = {}): Promise<GstServer> {
   const { address = '0.0.0.0', port = 8554, digest, file = testMedia() } = options;
   const args = [script('gst-server.py'), '--address', address, '--port', String(port), '--file', file];
-  const program = start('gst-rtsp-server', namespace, PYTHON, [...args, ...(digest ? ['--digest', digest] : [])]);
+  const more = [
+    ...(digest ? ['--digest', digest] : []),
+    ...(options.tls ? ['--tls', ...options.tls] : []),
+    ...(options.srtp ? ['--srtp'] : []),
+  ];
+  const program = start('gst-rtsp-server', namespace, PYTHON, [...args, ...more]);
   const first = await program.until('ready', () => lastState(program));
   return {
     get state() {
@@ -201,7 +212,8 @@ function videoPackets(framecrc: string): number {
 
 /** GStreamer's rtspsrc: counts the access units after depayloading. Several URLs play at once in one process. */
 export async function playGst(namespace: Namespace, urls: string[], options: PlayOptions): Promise<Played[]> {
-  const flags = ['--protocols', options.transport, '--seconds', String(options.seconds)];
+  const ca = options.ca === undefined ? [] : ['--ca', options.ca];
+  const flags = ['--protocols', options.transport, '--seconds', String(options.seconds), ...ca];
   const program = start('rtspsrc', namespace, PYTHON, [script('gst-client.py'), ...flags, ...urls]);
   await program.success();
   const results = JSON.parse(program.stdout) as { frames: number; lost: number; error: string | null }[];

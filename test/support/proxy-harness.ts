@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { Config, ServiceConfig } from '../../src/config/types.js';
+import { Routes } from '../../src/egress/routes.js';
 import { loadBinding } from '../../src/engine/binding.js';
 import type { PacketEngine } from '../../src/engine/packet-engine.js';
 import { RegionServiceCells, ServiceRows } from '../../src/engine/service-cells.js';
@@ -11,6 +12,7 @@ import { RecentAffinity } from '../../src/router/persistence.js';
 import { Router } from '../../src/router/router.js';
 import { Service } from '../../src/router/service.js';
 import { Vserver } from '../../src/router/vserver.js';
+import { Dialer } from '../../src/session/dialer.js';
 import { type BoundPort, PortAllocator } from '../../src/session/port-allocator.js';
 import { RtspProxy } from '../../src/session/proxy.js';
 import { SessionCodec } from '../../src/session/session-codec.js';
@@ -78,7 +80,8 @@ export class ProxyHarness {
 
   constructor({ services, config, region, wireEngine, predecessor, sockets = realSockets }: HarnessOptions) {
     this.media = predecessor?.media ?? new Set();
-    this.config = { ...baseConfig(services), ...config };
+    const base = baseConfig(services);
+    this.config = { ...base, ...config };
     this.region = region ?? freshRegion({ services: services.length, sessionsPerWorker: 16, streamsPerWorker: 32 });
     const now = () => this.nowMs;
     const { layout } = this.region;
@@ -117,7 +120,8 @@ export class ProxyHarness {
     const write = (line: string) => this.log.push(JSON.parse(line) as LogLine);
     const log = createLogger({ level: this.config.logLevel, process: 'test', destination: { write } });
     const engine = this.engine as unknown as PacketEngine;
-    this.teardowns = new TeardownSender(this.config, log);
+    const dialer = new Dialer(new Routes(base, { vservers: {}, services: {} }), this.config.connectTimeoutMs);
+    this.teardowns = new TeardownSender(this.config, dialer, log);
     this.keeper = new SessionKeeper({
       config: this.config,
       table: this.table,
@@ -133,6 +137,7 @@ export class ProxyHarness {
       config: this.config,
       log,
       router,
+      dialer,
       codec: this.codec,
       table: this.table,
       keeper: this.keeper,

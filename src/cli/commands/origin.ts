@@ -60,7 +60,9 @@ function endSignal(): Promise<void> {
 
 function readListen(text: string): ListenAddress {
   try {
-    return parseListen(text);
+    const { tls, ...listen } = parseListen(text);
+    if (tls) throw new ValueError('the origin speaks no TLS');
+    return listen;
   } catch (error) {
     if (error instanceof ValueError) throw new InvalidArgumentError(`Expected ADDR:PORT; ${error.message}.`);
     throw error;

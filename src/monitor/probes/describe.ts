@@ -1,13 +1,12 @@
-import { formatAuthority } from '../../rtsp/headers/url.js';
 import { makeRequest } from '../../rtsp/status.js';
 import { exchange } from './exchange.js';
-import type { Probe, ProbeTarget } from './probe.js';
+import { type Probe, type ProbeTarget, urlOf } from './probe.js';
 
 const OK = [200];
 
 /** The service answers DESCRIBE of `path` with one of the `expected` statuses. */
 export function describeProbe(target: ProbeTarget, path: string, expected: readonly number[] = OK): Probe {
-  const uri = `rtsp://${formatAuthority(target.ip, target.port)}${path}`;
+  const uri = urlOf(target, path);
   return async (signal) => {
     const fields = { CSeq: '1', Accept: 'application/sdp', 'User-Agent': 'penstock' };
     const { status, reason } = await exchange(target, makeRequest('DESCRIBE', uri, fields), signal);

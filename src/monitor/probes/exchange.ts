@@ -3,14 +3,14 @@ import type { RtspRequest, RtspResponse } from '../../rtsp/message.js';
 import { RtspParser } from '../../rtsp/parser.js';
 import { serialize } from '../../rtsp/serializer.js';
 import type { ProbeTarget } from './probe.js';
-import { connectTo } from './socket.js';
+import { openSocket } from './socket.js';
 
 /**
  * Sends one request on a connection of its own and gives the first final response, complete with its body. CSeq is not
  * compared: some servers leave it out of error answers (VLC), and there is only one request to answer.
  */
 export async function exchange(target: ProbeTarget, request: RtspRequest, signal: AbortSignal): Promise<RtspResponse> {
-  const socket = await connectTo(target, signal);
+  const socket = await openSocket(target, signal);
   try {
     signal.throwIfAborted();
     return await answerOn(socket, serialize(request));
@@ -36,6 +36,7 @@ function answerOn(socket: Socket, request: Buffer): Promise<RtspResponse> {
       }
     });
     socket.once('error', reject);
+    socket.once('end', () => socket.destroy());
     socket.once('close', () => reject(new Error('the connection closed without a complete RTSP answer')));
     socket.write(request);
   });

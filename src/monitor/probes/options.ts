@@ -1,7 +1,6 @@
-import { formatAuthority } from '../../rtsp/headers/url.js';
 import { makeRequest } from '../../rtsp/status.js';
 import { exchange } from './exchange.js';
-import type { Probe, ProbeTarget } from './probe.js';
+import { type Probe, type ProbeTarget, urlOf } from './probe.js';
 
 const NOT_IMPLEMENTED = 501;
 
@@ -10,7 +9,7 @@ const NOT_IMPLEMENTED = 501;
  * not know the path or does not like the method; so does 501. The other 5xx are a server in trouble.
  */
 export function optionsProbe(target: ProbeTarget, path: string): Probe {
-  const uri = `rtsp://${formatAuthority(target.ip, target.port)}${path}`;
+  const uri = urlOf(target, path);
   return async (signal) => {
     const request = makeRequest('OPTIONS', uri, { CSeq: '1', 'User-Agent': 'penstock' });
     const { status, reason } = await exchange(target, request, signal);

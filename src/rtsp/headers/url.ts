@@ -50,19 +50,41 @@ export function formatAuthority(host: string, port: number): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
+/** By what scheme and name a peer is called. */
+export interface CalledBy {
+  scheme: 'rtsp' | 'rtsps';
+  /** `host` or `host:port`, brackets around IPv6. */
+  authority: string;
+}
+
+/** How a URL calls its host: without a port where it has none. Undefined as for parseRtspUrl. */
+export function calledBy(text: string): CalledBy | undefined {
+  const url = parseRtspUrl(text);
+  return url && { scheme: url.scheme === 'rtsps' ? 'rtsps' : 'rtsp', authority: nameOf(url) };
+}
+
+/** Without a port where none is written. */
+function nameOf({ host, port }: { host: string; port?: number }): string {
+  if (port !== undefined) return formatAuthority(host, port);
+  return host.includes(':') ? `[${host}]` : host;
+}
+
 /**
- * Puts `to` (`host:port`) in the place of host and port if `matches` says so; every other byte stays, user info
- * included. Text without an authority comes back unchanged.
+ * Puts `to` in the place of scheme, host and port if `matches` says so, or if host and port are `to`'s own: servers
+ * repeat the name they are called by with a scheme of their own. Every other byte stays, user info included, and so does
+ * what means the same. Text without an authority comes back unchanged.
  */
-export function replaceAuthority(text: string, matches: (authority: Authority) => boolean, to: string): string {
+export function replaceOrigin(text: string, matches: (authority: Authority) => boolean, to: CalledBy): string {
   const parts = URL_PARTS.exec(text);
   const place = parts && parseHostAndPort(parts[3] ?? '');
   if (!parts || !place) return text;
-  const scheme = (parts[1] ?? '').toLowerCase() as RtspUrl['scheme'];
-  if (!matches({ host: place.host, port: place.port ?? DEFAULT_PORTS[scheme] })) return text;
-  const rest = parts[4] ?? '';
-  const placeLength = (parts[3] ?? '').length;
-  return text.slice(0, text.length - rest.length - placeLength) + to + rest;
+  const [, written = '', , name = '', rest = ''] = parts;
+  const scheme = written.toLowerCase() as RtspUrl['scheme'];
+  const isOurs = nameOf(place) === to.authority;
+  if (!isOurs && !matches({ host: place.host, port: place.port ?? DEFAULT_PORTS[scheme] })) return text;
+  const between = text.slice(written.length, text.length - rest.length - name.length);
+  const isSame = (scheme === 'rtsps') === (to.scheme === 'rtsps');
+  return `${isSame ? written : to.scheme}${between}${isOurs ? name : to.authority}${rest}`;
 }
 
 /** The path of a Request-URI with its query: `/` if the URL has none, and text that is no absolute URL as it is. */

@@ -62,7 +62,7 @@ describe('defaults', () => {
     expect(config.vservers).toEqual([
       {
         name: 'default',
-        listen: [{ address: '0.0.0.0', port: 554 }],
+        listen: [{ address: '0.0.0.0', port: 554, tls: false }],
         method: 'round-robin',
         services: [
           {
@@ -169,8 +169,8 @@ vservers:
 `;
     const [cams, other] = load({ flags: { config: file(text) } }).config.vservers;
     expect(cams?.listen).toEqual([
-      { address: '0.0.0.0', port: 8554 },
-      { address: '::', port: 8554 },
+      { address: '0.0.0.0', port: 8554, tls: false },
+      { address: '::', port: 8554, tls: false },
     ]);
     expect(cams?.method).toBe('url-hash');
     expect(cams?.services).toMatchObject([

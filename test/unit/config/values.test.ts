@@ -10,6 +10,8 @@ const read = <T>(type: value.ValueType<T>, raw: unknown): T | 'refused' => {
 
 describe('addresses', () => {
   it.each([
+    ['rtsps://127.0.0.1', '127.0.0.1', 322, true],
+    ['RTSPS://[::]:8322', '::', 8322, true],
     [':8554', '0.0.0.0', 8554],
     ['*:8554', '0.0.0.0', 8554],
     ['127.0.0.1', '127.0.0.1', 554],
@@ -19,8 +21,8 @@ describe('addresses', () => {
     ['[::]:8554', '::', 8554],
     ['[2001:DB8:0:0::1]', '2001:db8::1', 554],
     ['[fe80::1%eth0]:8554', 'fe80::1%eth0', 8554],
-  ])('listen %s', (text, address, port) => {
-    expect(parseListen(text)).toEqual({ address, port });
+  ])('listen %s', (text, address, port, tls = false) => {
+    expect(parseListen(text)).toEqual({ address, port, tls });
   });
 
   it.each([
@@ -28,20 +30,21 @@ describe('addresses', () => {
     ['::1:8554', 'an IPv6 address stands in brackets'],
     ['127.0.0.1:65536', 'a port is 0 to 65535'],
     ['127.0.0.1:', 'not ADDRESS:PORT'],
-    ['http://127.0.0.1', 'the scheme is not rtsp'],
+    ['http://127.0.0.1', 'the scheme is neither rtsp nor rtsps'],
     ['127.0.0.1:554/cam', 'an address has no path'],
   ])('refuses to listen on %s', (text, why) => {
     expect(() => parseListen(text)).toThrow(new ValueError(why));
   });
 
   it.each([
+    ['rtsps://cam-1', 'cam-1', 322, true],
     ['10.0.0.1', '10.0.0.1', 554],
     ['rtsp://Cam-1.Example.:8554', 'cam-1.example.', 8554],
     ['cam_1', 'cam_1', 554],
     ['[::1]:554', '::1', 554],
     ['[::FFFF:10.0.0.1]', '10.0.0.1', 554],
-  ])('server %s', (text, host, port) => {
-    expect(parseHostPort(text)).toEqual({ host, port });
+  ])('server %s', (text, host, port, tls = false) => {
+    expect(parseHostPort(text)).toEqual({ host, port, tls });
   });
 
   it.each(['', ':554', 'cam 1', '10.0.0.999', '-cam', 'cam:0', 'user@cam', 'cam:port'])(

@@ -194,7 +194,9 @@ describe('monitors of real servers', () => {
     const changes: string[] = [];
     let wake = () => {};
     const monitors = new Monitors({
-      services: [{ index: 7, name: 'cam', ip: '127.0.0.1', port, monitor: config(kind) }],
+      services: [
+        { index: 7, name: 'cam', ip: '127.0.0.1', port, monitor: config(kind), route: { ip: '127.0.0.1', port } },
+      ],
       onChange: (service, verdict, reason) => {
         changes.push(`${service.name} ${verdict}: ${reason}`);
         wake();

@@ -7,7 +7,7 @@ import { type Faces, rewriteReply } from '../../../src/session/rewriter.js';
 const faces: Faces = {
   isServer: ({ host }) => host === '10.77.2.2',
   leadsHere: ({ host }) => host === '10.77.2.2',
-  appliance: '[fd77::1]:8554',
+  appliance: { scheme: 'rtsp', authority: '[fd77::1]:8554' },
   serverIp: '10.77.2.2',
   applianceIp: 'fd77::1',
   encodeId: (id) => `public-${id}`,

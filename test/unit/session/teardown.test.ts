@@ -1,6 +1,7 @@
 import { pino } from 'pino';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import type { Service } from '../../../src/router/service.js';
+import { Dialer } from '../../../src/session/dialer.js';
 import { TeardownSender } from '../../../src/session/teardown.js';
 import { answer, request, ScriptedServer } from '../../support/peer.js';
 
@@ -10,7 +11,8 @@ const AT_A_TIME = 64;
 async function farm() {
   const server = await ScriptedServer.listen();
   onTestFinished(() => server.close());
-  const sender = new TeardownSender({ connectTimeoutMs: 1_000, replyTimeoutMs: 60_000 }, pino({ level: 'silent' }));
+  const dialer = new Dialer({ to: () => ({ ip: server.host, port: server.port }) }, 1_000);
+  const sender = new TeardownSender({ replyTimeoutMs: 60_000 }, dialer, pino({ level: 'silent' }));
   const service = { name: 'cam', ip: server.host, port: server.port } as Service;
   for (let n = 0; n < SESSIONS; n++) sender.send(service, `rtsp://edge/${n}`, `S${n}`);
   return { server, sender };

@@ -2,6 +2,7 @@ import { Socket } from 'node:net';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import type { Service } from '../../../src/router/service.js';
 import { makeRequest } from '../../../src/rtsp/status.js';
+import { Dialer } from '../../../src/session/dialer.js';
 import { Upstream } from '../../../src/session/upstream.js';
 import { answer, ScriptedServer } from '../../support/peer.js';
 
@@ -14,13 +15,17 @@ vi.mock('node:net', async (original) => {
 
 const handler = () => ({ onServerRequest: vi.fn(), onFrame: vi.fn(), onUpstreamClose: vi.fn() });
 const serviceAt = (port: number) => ({ name: 'cam', ip: '127.0.0.1', port }) as Service;
+const dialTo = (port: number, timeoutMs: number) => {
+  const dialer = new Dialer({ to: () => ({ ip: '127.0.0.1', port }) }, timeoutMs);
+  return (service: Service) => dialer.dial(service);
+};
 const options = (cseq: number) => makeRequest('OPTIONS', '*', { CSeq: String(cseq) });
 
 async function opened() {
   const server = await ScriptedServer.listen();
   onTestFinished(() => server.close());
   const events = handler();
-  const upstream = await Upstream.open(serviceAt(server.port), events, 1_000);
+  const upstream = await Upstream.open(serviceAt(server.port), events, dialTo(server.port, 1_000));
   return { server: await server.accepted(), upstream, events };
 }
 
@@ -29,7 +34,7 @@ it('gives a connection up that is not there in time', async () => {
   onTestFinished(() => {
     dialled.socket = undefined;
   });
-  await expect(Upstream.open(serviceAt(1), handler(), 5)).rejects.toMatchObject({
+  await expect(Upstream.open(serviceAt(1), handler(), dialTo(1, 5))).rejects.toMatchObject({
     code: 'PENSTOCK_ERR_SERVICE_UNREACHABLE',
     message: 'cam (127.0.0.1:1): no connection within 5 ms',
   });

@@ -1,11 +1,12 @@
 import { describe, expect, it, test } from 'vitest';
 import {
   authorityOf,
+  calledBy,
   formatAuthority,
   parseRtspUrl,
   pathOf,
   type RtspUrl,
-  replaceAuthority,
+  replaceOrigin,
 } from '../../../../src/rtsp/headers/url.js';
 
 const cases: { text: string; value: RtspUrl | undefined }[] = [
@@ -49,22 +50,42 @@ describe('authorityOf', () => {
   });
 });
 
-describe('replaceAuthority', () => {
+test.each([
+  ['rtsp://Edge/a', { scheme: 'rtsp', authority: 'edge' }],
+  ['RTSPS://u@edge:1/a', { scheme: 'rtsps', authority: 'edge:1' }],
+  ['rtspu://edge', { scheme: 'rtsp', authority: 'edge' }],
+  ['rtsp://[2001:DB8::1]/', { scheme: 'rtsp', authority: '[2001:db8::1]' }],
+  ['rtsp://[2001:db8::1]:554/', { scheme: 'rtsp', authority: '[2001:db8::1]:554' }],
+  ['*', undefined],
+])('%s is called by', (text, value) => expect(calledBy(text)).toEqual(value));
+
+describe('replaceOrigin', () => {
   const always = () => true;
+  const never = () => false;
+  const edge = { scheme: 'rtsp', authority: 'edge:1' } as const;
   it.each([
     ['rtsp://192.0.2.1:8554/a?b#c', 'rtsp://edge:1/a?b#c'],
     ['RTSP://u:p@192.0.2.1/a/', 'RTSP://u:p@edge:1/a/'],
     ['rtsp://[2001:db8::1]/rtsp://x/', 'rtsp://edge:1/rtsp://x/'],
     ['rtsp://h', 'rtsp://edge:1'],
+    ['rtsps://u@h/a', 'rtsp://u@edge:1/a'],
+    ['rtspu://h/a', 'rtspu://edge:1/a'],
     ['*', '*'],
     ['trackID=1', 'trackID=1'],
     ['rtsp://h:x/', 'rtsp://h:x/'],
-  ])('%s becomes %s', (from, to) => expect(replaceAuthority(from, always, 'edge:1')).toBe(to));
+  ])('%s becomes %s', (from, to) => expect(replaceOrigin(from, always, edge)).toBe(to));
 
   it('asks with the default port and lower case, and leaves others alone', () => {
     const isServer = ({ host, port }: { host: string; port: number }) => host === 'cam.example' && port === 554;
-    expect(replaceAuthority('rtsp://Cam.Example/a', isServer, 'edge:1')).toBe('rtsp://edge:1/a');
-    expect(replaceAuthority('rtsp://cam.example:8554/a', isServer, 'edge:1')).toBe('rtsp://cam.example:8554/a');
+    expect(replaceOrigin('rtsp://Cam.Example/a', isServer, edge)).toBe('rtsp://edge:1/a');
+    expect(replaceOrigin('rtsp://cam.example:8554/a', isServer, edge)).toBe('rtsp://cam.example:8554/a');
+  });
+
+  it('gives the scheme of the client to URLs that name us already, as gst-rtsp-server writes them', () => {
+    const secure = { scheme: 'rtsps', authority: 'edge:1' } as const;
+    expect(replaceOrigin('rtsp://Edge:1/test/', never, secure)).toBe('rtsps://Edge:1/test/');
+    expect(replaceOrigin('RTSPS://edge:1/test/', never, secure)).toBe('RTSPS://edge:1/test/');
+    expect(replaceOrigin('rtsp://edge/test/', never, secure)).toBe('rtsp://edge/test/');
   });
 });
 

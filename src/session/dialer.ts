@@ -1,0 +1,39 @@
+import { connectTo } from '../egress/connect.js';
+import type { Route } from '../egress/routes.js';
+import { PenstockError } from '../errors.js';
+import type { Service } from '../router/service.js';
+import type { ByteStream } from '../rtsp/stream-transport.js';
+
+/** Where each service is, by its name. */
+export interface RoutesTo {
+  to(name: string): Route;
+}
+
+/** Opens connections to services. */
+export class Dialer {
+  readonly #routes: RoutesTo;
+  readonly #timeoutMs: number;
+
+  constructor(routes: RoutesTo, timeoutMs: number) {
+    this.#routes = routes;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** Rejects with PENSTOCK_ERR_SERVICE_UNREACHABLE. */
+  async dial(service: Service): Promise<ByteStream> {
+    const abort = new AbortController();
+    const expire = () => abort.abort(new Error(`no connection within ${this.#timeoutMs} ms`));
+    const timer = setTimeout(expire, this.#timeoutMs);
+    try {
+      return await connectTo(this.#routes.to(service.name), abort.signal);
+    } catch (error) {
+      throw unreachable(service, (error as Error).message);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+export function unreachable({ name, ip, port }: Service, why: string): PenstockError {
+  return new PenstockError('PENSTOCK_ERR_SERVICE_UNREACHABLE', `${name} (${ip}:${port}): ${why}`);
+}
