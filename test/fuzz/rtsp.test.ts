@@ -3,7 +3,7 @@ import { PenstockError } from '../../src/errors.js';
 import { mapRtpInfoUrls } from '../../src/rtsp/headers/rtp-info.js';
 import { formatSession, mapSessionId, parseSession } from '../../src/rtsp/headers/session.js';
 import { formatTransport, parseTransport } from '../../src/rtsp/headers/transport.js';
-import { parseRtspUrl, replaceAuthority } from '../../src/rtsp/headers/url.js';
+import { parseRtspUrl, replaceOrigin } from '../../src/rtsp/headers/url.js';
 import { DEFAULT_LIMITS } from '../../src/rtsp/limits.js';
 import { mediaSections, rewriteSdp, sessionControl } from '../../src/rtsp/sdp.js';
 import { SessionCodec } from '../../src/session/session-codec.js';
@@ -137,6 +137,7 @@ fuzz({
   },
 });
 
+const EDGE = { scheme: 'rtsp', authority: 'edge:1' } as const;
 const URL_WORDS = ['rtsp://', 'rtsps://', '@', ':', '[', ']', '/', '?', '#', '%', '::', '127.0.0.1', 'example', '*'];
 
 fuzz({
@@ -149,14 +150,14 @@ fuzz({
   run(input) {
     const text = input.toString('latin1');
     same(
-      replaceAuthority(text, () => false, 'x:1'),
+      replaceOrigin(text, () => false, { scheme: 'rtsps', authority: '' }),
       text,
     );
     const url = parseRtspUrl(text);
-    const replaced = replaceAuthority(text, () => true, 'edge.example:8554');
+    const replaced = replaceOrigin(text, () => true, { scheme: 'rtsps', authority: 'edge.example:8554' });
     if (url === undefined) return same(replaced, text);
-    const { host, port, path, userInfo } = parseRtspUrl(replaced) ?? {};
-    return same([host, port, path, userInfo], ['edge.example', 8554, url.path, url.userInfo]);
+    const { scheme, host, port, path, userInfo } = parseRtspUrl(replaced) ?? {};
+    return same([scheme, host, port, path, userInfo], ['rtsps', 'edge.example', 8554, url.path, url.userInfo]);
   },
 });
 
@@ -171,7 +172,7 @@ fuzz({
       mapRtpInfoUrls(text, (url) => url),
       text,
     );
-    mapRtpInfoUrls(text, (url) => replaceAuthority(url, () => true, 'edge:1'));
+    mapRtpInfoUrls(text, (url) => replaceOrigin(url, () => true, EDGE));
   },
 });
 
@@ -199,7 +200,7 @@ fuzz({
     const identity = { url: (url: string) => url, address: (address: string) => address };
     ok(rewriteSdp(input, identity) === input, 'changed without a reason');
     const mapped = rewriteSdp(input, {
-      url: (url) => replaceAuthority(url, () => true, 'edge:1'),
+      url: (url) => replaceOrigin(url, () => true, EDGE),
       address: (address) => (address === SERVER ? '2001:db8::1' : address),
     });
     same(mapped.toString('latin1').split('\n').length, input.toString('latin1').split('\n').length);
