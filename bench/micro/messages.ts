@@ -21,7 +21,7 @@ const codec = new SessionCodec({ mode: 'sealed', keys: [randomBytes(32)], isMemb
 const faces: Faces = {
   isServer: ({ host }) => host === SERVER.ip,
   leadsHere: ({ host }) => host === SERVER.ip,
-  appliance: `${APPLIANCE_IP}:8554`,
+  appliance: { scheme: 'rtsp', authority: `${APPLIANCE_IP}:8554` },
   serverIp: SERVER.ip,
   applianceIp: APPLIANCE_IP,
   encodeId: (id) => codec.encode(SERVER, id),
