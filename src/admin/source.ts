@@ -1,8 +1,8 @@
 /** What the admin API shows and changes. The primary implements it; tests have a fake. */
 import type { MonitorKind } from '../config/types.js';
-import type { MediaListenerReport, SessionReport } from '../tasks/reports.js';
+import type { HeldListenerReport, SessionReport } from '../tasks/reports.js';
 
-export type { MediaListenerReport, SessionReport, TrafficReport } from '../tasks/reports.js';
+export type { MediaListenerReport, SessionReport, TrafficReport, WireReport } from '../tasks/reports.js';
 
 export type ServiceState = 'up' | 'down' | 'draining' | 'disabled' | 'unknown';
 
@@ -37,8 +37,8 @@ export interface ServiceReport {
   stateSec: number;
 }
 
-/** An RTSP listener, or one UDP port of a stream. */
-export type ListenerReport = RtspListenerReport | MediaListenerReport;
+/** An RTSP listener, one UDP port of a stream, or an RTSP connection that the engine holds. */
+export type ListenerReport = RtspListenerReport | HeldListenerReport;
 
 export interface RtspListenerReport {
   kind: 'rtsp';
@@ -55,6 +55,8 @@ export interface ProcessReport {
   upSec: number;
   /** Open client connections; workers only. */
   connections?: number;
+  /** RTSP connections that it holds, to clients and servers; the engine only. */
+  wires?: number;
   rssBytes: number;
   cpuSec: number;
 }

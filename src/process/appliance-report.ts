@@ -104,6 +104,7 @@ export class ApplianceReport implements AdminSource {
       starts: process.epoch,
       upSec: (now - process.startedMs) / 1000,
       ...(process.name.startsWith('worker') ? { connections: process.connections } : {}),
+      ...(process.name === 'engine' ? { wires: this.#options.binding.vaultStats().wires } : {}),
       rssBytes: process.rssBytes,
       cpuSec: process.cpuUs / 1e6,
     }));

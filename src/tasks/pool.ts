@@ -1,6 +1,6 @@
 import { Piscina } from 'piscina';
 import type { SharedRegion } from '../engine/shared-region.js';
-import type { MediaListenerReport, SessionReport, TierCounts } from './reports.js';
+import type { HeldListenerReport, SessionReport, TierCounts } from './reports.js';
 import type { Snapshot, SnapshotTask } from './sessions-snapshot.js';
 import type { Names } from './snapshot.js';
 
@@ -37,8 +37,8 @@ export class TaskPool {
     return (await this.#pool.run(this.#task('sessions'))) as SessionReport[];
   }
 
-  async listeners(): Promise<MediaListenerReport[]> {
-    return (await this.#pool.run(this.#task('listeners'))) as MediaListenerReport[];
+  async listeners(): Promise<HeldListenerReport[]> {
+    return (await this.#pool.run(this.#task('listeners'))) as HeldListenerReport[];
   }
 
   async tiers(): Promise<TierCounts> {

@@ -1,5 +1,7 @@
 /** Rows of `show session` and `show listener`, as read from the region. */
 
+export type HeldListenerReport = MediaListenerReport | WireReport;
+
 export interface TrafficReport {
   packets: number;
   bytes: number;
@@ -18,6 +20,8 @@ export interface SessionReport {
   state: 'ready' | 'playing' | 'recording';
   transport: 'udp' | 'interleaved' | 'opaque' | 'none';
   streams: number;
+  /** Global slot of the wire table: the engine holds the RTSP connection that it was set up over. Absent: a worker, or nobody, does. */
+  wire?: number;
   /** How the expected media is moved: the tier of all its streams, or `mixed`; absent while there is none. */
   tier?: TierName | 'mixed';
   /** Why no better tier: the reason of the first stream that has one. */
@@ -38,6 +42,29 @@ export interface TierCounts {
   tiers: Record<TierName, number>;
   /** By name of `layout.tierReason`; those that media cannot have are left out. */
   reasons: Record<string, number>;
+}
+
+/** An RTSP connection that the engine holds. */
+export interface WireReport {
+  kind: 'wire';
+  /** Global slot of the wire table. */
+  wire: number;
+  side: 'client' | 'server';
+  /** Name of the client's vserver, or of the service. */
+  of: string;
+  /** Of a connection to a server: the wire of its client. */
+  client?: number;
+  address: string;
+  remote: string;
+  /** `moving`: the engine has not got it yet. */
+  state: 'moving' | 'open' | 'closing';
+  /** Interleaved frames, and the bytes of messages too. */
+  rx: TrafficReport;
+  tx: TrafficReport;
+  /** Frames for it that were dropped because the peer did not read. */
+  refused: number;
+  /** Frames from it on channels that were not set up. */
+  unrouted: number;
 }
 
 /** A UDP port of a stream. */

@@ -88,6 +88,7 @@ function sessionReport(
     state: stateOf(parts),
     transport: transportOf(region, streams),
     streams: streams.length,
+    ...wireOf(streams),
     ...sessionTier(region, streams),
     ageSec: secondsSince(oldest.openedMs, nowMs) ?? 0,
     ...idle(
@@ -103,6 +104,11 @@ function sessionReport(
     toClient: sent(toClient),
     toServer: sent(toServer),
   };
+}
+
+function wireOf(streams: readonly StreamView[]): Pick<SessionReport, 'wire'> {
+  const wire = streams.find(({ clientWire }) => clientWire !== undefined)?.clientWire;
+  return wire === undefined ? {} : { wire };
 }
 
 function stateOf(parts: readonly SessionView[]): SessionReport['state'] {
@@ -220,6 +226,6 @@ function nameOf<K extends string>(values: Readonly<Record<K, number>>, value: nu
   return (Object.keys(values) as K[]).find((name) => values[name] === value);
 }
 
-function endpointText({ ip, port }: Endpoint): string {
+export function endpointText({ ip, port }: Endpoint): string {
   return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
 }

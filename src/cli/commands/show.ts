@@ -40,6 +40,7 @@ const COLUMNS: Columns = {
     column('STATE', (row) => row.state),
     column('TRANSPORT', (row) => row.transport),
     column('STREAMS', (row) => row.streams),
+    column('WIRE', (row) => row.wire ?? '-'),
     column('TIER', (row) => tier(row)),
     column('AGE', (row) => formatSeconds(row.ageSec)),
     column('CLIENT IDLE', (row) => idle(row.clientIdleSec)),
@@ -51,27 +52,12 @@ const COLUMNS: Columns = {
   listener: [
     column('KIND', (row) => row.kind),
     column('ADDRESS', (row) => row.address),
-    column('FOR', (row) => (row.kind === 'rtsp' ? row.vserver : `session ${row.session} ${row.side} ${row.part}`)),
-    column(
-      'STATE',
-      media((row) => row.state),
-    ),
-    column(
-      'REMOTE',
-      media((row) => row.remote ?? '-'),
-    ),
-    column(
-      'RX',
-      media((row) => row.rx.packets),
-    ),
-    column(
-      'TX',
-      media((row) => row.tx.packets),
-    ),
-    column(
-      'REFUSED',
-      media((row) => row.refused),
-    ),
+    column('FOR', purpose),
+    column('STATE', (row) => (row.kind === 'rtsp' ? '' : row.state)),
+    column('REMOTE', (row) => (row.kind === 'rtsp' ? '' : (row.remote ?? '-'))),
+    column('RX', (row) => (row.kind === 'rtsp' ? '' : row.rx.packets)),
+    column('TX', (row) => (row.kind === 'rtsp' ? '' : row.tx.packets)),
+    column('REFUSED', (row) => (row.kind === 'rtsp' ? '' : row.refused)),
     column(
       'PUNCHES',
       media((row) => row.punches),
@@ -96,7 +82,7 @@ const COLUMNS: Columns = {
     column('STATE', (row) => row.state),
     column('STARTS', (row) => row.starts),
     column('UP', (row) => formatSeconds(row.upSec)),
-    column('CONNECTIONS', (row) => row.connections ?? '-'),
+    column('CONNECTIONS', (row) => row.connections ?? row.wires ?? '-'),
     column('MEMORY', (row) => formatBytes(row.rssBytes)),
     column('CPU', (row) => `${row.cpuSec.toFixed(1)} s`),
   ],
@@ -126,6 +112,12 @@ export function addShow(program: Command, context: Context): void {
 
 function formatRows<K extends ShowName>(what: K, rows: unknown): string {
   return formatTable<Shown[K]>(COLUMNS[what], rows as Shown[K][]);
+}
+
+function purpose(row: ListenerReport): string {
+  if (row.kind === 'rtsp') return row.vserver;
+  if (row.kind === 'media') return `session ${row.session} ${row.side} ${row.part}`;
+  return `wire ${row.wire} ${row.side} ${row.of}`;
 }
 
 function media(value: (row: Extract<ListenerReport, { kind: 'media' }>) => string | number) {

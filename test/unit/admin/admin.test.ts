@@ -161,12 +161,13 @@ describe('commands to a running appliance', () => {
     await start();
     const session = await run(['show', 'session', '--state-dir', stateDir]);
     expect(session.out.split('\n')).toEqual([
-      'SLOT  VSERVER  SERVICE    CLIENT           STATE    TRANSPORT  STREAMS  TIER                AGE    CLIENT IDLE  SERVER IDLE  TO CLIENT  TO SERVER  URL',
-      '   7  default  [::1]:554  192.0.2.9:40000  playing  udp              2  gso (switched off)  1h 2m  1s           -            1.2 MB     80 B       rtsp://192.0.2.1/cam',
+      'SLOT  VSERVER  SERVICE    CLIENT           STATE    TRANSPORT  STREAMS  WIRE  TIER                AGE    CLIENT IDLE  SERVER IDLE  TO CLIENT  TO SERVER  URL',
+      '   7  default  [::1]:554  192.0.2.9:40000  playing  udp              2     3  gso (switched off)  1h 2m  1s           -            1.2 MB     80 B       rtsp://192.0.2.1/cam',
       '',
     ]);
     const listener = await run(['show', 'listener', '--state-dir', stateDir]);
-    expect(listener.out).toContain('media  192.0.2.1:20000  session 7 client rtp  latched  192.0.2.9:5000');
+    expect(listener.out).toMatch(/media  192.0.2.1:20000  session 7 client rtp +latched  192.0.2.9:5000/);
+    expect(listener.out).toContain('wire   192.0.2.1:33000  wire 4 server [::1]:554');
     for (const what of ['vserver', 'service', 'process']) {
       const { code, out } = await run(['show', what, '--state-dir', stateDir]);
       expect([code, out.split('\n').length]).toEqual([0, 3]);

@@ -32,6 +32,7 @@ const session: SessionReport = {
   tierReason: 'switched off',
   ageSec: 3725,
   clientIdleSec: 1.5,
+  wire: 3,
   toClient: { packets: 10, bytes: 1_234_567 },
   toServer: { packets: 1, bytes: 80 },
 };
@@ -83,6 +84,20 @@ export class FakeSource implements AdminSource {
         overflowed: 0,
         lost: 0,
         jitterMs: 1.25,
+      },
+      {
+        kind: 'wire' as const,
+        wire: 4,
+        side: 'server' as const,
+        of: '[::1]:554',
+        client: 3,
+        address: '192.0.2.1:33000',
+        remote: '[::1]:554',
+        state: 'open' as const,
+        rx: { packets: 5, bytes: 500 },
+        tx: { packets: 0, bytes: 80 },
+        refused: 0,
+        unrouted: 0,
       },
     ];
   }

@@ -2,9 +2,11 @@ import { existsSync } from 'node:fs';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { writeEndpoint } from '../../../src/engine/endpoint.js';
 import type { SharedRegion } from '../../../src/engine/shared-region.js';
+import { WireRow } from '../../../src/engine/wire-rows.js';
 import { SessionTable } from '../../../src/session/session-table.js';
 import { TaskPool } from '../../../src/tasks/pool.js';
 import { snapshotListeners, snapshotSessions, snapshotTiers } from '../../../src/tasks/snapshot.js';
+import { snapshotWires } from '../../../src/tasks/wire-reports.js';
 import { freshRegion } from '../../support/fresh-region.js';
 
 const names = { vservers: ['cams', 'archive'], services: ['one', 'two', 'three'] };
@@ -177,6 +179,42 @@ describe('tiers', () => {
       tier: 'mixed',
       tierReason: 'too many packets are for sockets',
     });
+  });
+});
+
+describe('wires', () => {
+  const open = (slot: number, kind: 'client' | 'upstream', link?: number) => {
+    const row = new WireRow(region, slot);
+    const ends = { remote: client, local: { ip: '2001:db8::1', port: 554 } };
+    row.open({ kind, thread: 0, link, vserver: 1, service: 2, ...ends }, NOW);
+    return region.wireAt(slot);
+  };
+
+  it('are told with what they carry once the engine has them', () => {
+    const { wire } = region.layout;
+    const at = open(0, 'client');
+    open(1, 'upstream', 0);
+    region.setU64(at + wire.txFrames, 7);
+    expect(snapshotWires(region, names)).toEqual([
+      expect.objectContaining({
+        wire: 0,
+        side: 'client',
+        of: 'archive',
+        state: 'moving',
+        tx: { packets: 0, bytes: 0 },
+      }),
+      expect.objectContaining({ wire: 1, side: 'server', of: 'three', client: 0, state: 'moving' }),
+    ]);
+    region.storeU32(at + wire.attachedGeneration, 1);
+    expect(snapshotWires(region, names)[0]).toEqual({
+      ...{ kind: 'wire', wire: 0, side: 'client', of: 'archive', state: 'open' },
+      ...{ address: '[2001:db8::1]:554', remote: '192.0.2.9:40000' },
+      ...{ rx: { packets: 0, bytes: 0 }, tx: { packets: 7, bytes: 0 }, refused: 0, unrouted: 0 },
+    });
+    new WireRow(region, 0).setState('closing');
+    expect(snapshotWires(region, names)[0]).toMatchObject({ state: 'closing' });
+    new WireRow(region, 0).setState('free');
+    expect(snapshotWires(region, names)).toHaveLength(1);
   });
 });
 
