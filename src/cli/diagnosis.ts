@@ -8,6 +8,8 @@ import { besides, formatRange, overlap, parseRanges } from './port-ranges.js';
 const MIN_NODE = [20, 17] as const;
 /** A UDP stream has four sockets, open in the engine and kept by the primary. */
 const DESCRIPTORS_PER_STREAM = 4;
+/** The engine asks for so many times the backlog: part of a buffer is the kernel's own. */
+const RECEIVE_BUFFER_PER_BACKLOG = 2;
 /** Libraries, logs, rings, listeners and the connections of the admin API. */
 const OTHER_DESCRIPTORS = 256;
 /** Video and audio. */
@@ -29,6 +31,7 @@ export interface Wanted {
   workers: number;
   maxStreams: number;
   receiveBuffer: number;
+  interleavedBacklog: number;
   packetPath: PacketPath;
   stateDir: string;
 }
@@ -73,13 +76,14 @@ function able(name: string, verdict: string, otherwise: 'warn' | 'fatal', fix: s
   return verdict === 'ok' ? { name, status: 'ok', found: 'works' } : { name, status: otherwise, found: verdict, fix };
 }
 
-function checkReceiveBuffer({ rmemMax }: Probe, { receiveBuffer }: Wanted): Finding {
+function checkReceiveBuffer({ rmemMax }: Probe, { receiveBuffer, interleavedBacklog }: Wanted): Finding {
   const name = 'receive buffer';
+  const need = Math.max(receiveBuffer, RECEIVE_BUFFER_PER_BACKLOG * interleavedBacklog);
   // A network namespace of its own does not show the setting.
   if (rmemMax === 0) return { name, status: 'ok', found: 'net.core.rmem_max is not shown here' };
-  const found = `net.core.rmem_max ${rmemMax}, receive-buffer ${receiveBuffer}`;
-  if (rmemMax >= receiveBuffer) return { name, status: 'ok', found };
-  return { name, status: 'warn', found, fix: `sudo sysctl -w net.core.rmem_max=${receiveBuffer}` };
+  const found = `net.core.rmem_max ${rmemMax}, receive-buffer ${receiveBuffer}, interleaved-backlog ${interleavedBacklog}`;
+  if (rmemMax >= need) return { name, status: 'ok', found };
+  return { name, status: 'warn', found, fix: `sudo sysctl -w net.core.rmem_max=${need}` };
 }
 
 function checkDescriptors({ fileLimit }: Probe, machine: Machine, { workers, maxStreams }: Wanted): Finding {

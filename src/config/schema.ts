@@ -286,7 +286,7 @@ export const OPTIONS = {
   ),
   'interleaved-backlog': one(
     value.bytes(64 * 1024, 64 * 1024 * 1024),
-    'Media inside an RTSP connection that may wait for a reader that is too slow; the kernel keeps it, and at most `net.core.rmem_max`.',
+    'Media inside an RTSP connection that may wait for a reader that is too slow. The kernel keeps it: without CAP_NET_ADMIN at most half of `net.core.rmem_max`.',
     { unit: 'bytes', standard: '1M' },
   ),
   'interleaved-overflow': one(

@@ -16,6 +16,7 @@ const FLAGS: readonly OptionKey[] = [
   'workers',
   'max-streams',
   'receive-buffer',
+  'interleaved-backlog',
   'packet-path',
   'state-dir',
 ];
@@ -55,6 +56,7 @@ function readWanted(context: Context, given: Record<string, unknown>): Wanted {
     workers: values.workers,
     maxStreams: values['max-streams'],
     receiveBuffer: values['receive-buffer'],
+    interleavedBacklog: values['interleaved-backlog'],
     packetPath: values['packet-path'],
     stateDir: values['state-dir'],
   };

@@ -166,7 +166,7 @@ describe('commands to a running appliance', () => {
       '',
     ]);
     const listener = await run(['show', 'listener', '--state-dir', stateDir]);
-    expect(listener.out).toMatch(/media  192.0.2.1:20000  session 7 client rtp +latched  192.0.2.9:5000/);
+    expect(listener.out).toMatch(/192.0.2.1:20000 +session 7 client rtp +latched +192.0.2.9:5000/);
     expect(listener.out).toContain('wire   192.0.2.1:33000  wire 4 server [::1]:554');
     for (const what of ['vserver', 'service', 'process']) {
       const { code, out } = await run(['show', what, '--state-dir', stateDir]);

@@ -19,6 +19,7 @@ const wanted: Wanted = {
   workers: 2,
   maxStreams: 8192,
   receiveBuffer: 4_194_304,
+  interleavedBacklog: 1 << 20,
   packetPath: 'auto',
   stateDir: '/var/lib/penstock',
 };
@@ -111,6 +112,15 @@ describe('diagnose', () => {
       'warn',
       /rmem_max 212992, receive-buffer 4194304/,
       'sudo sysctl -w net.core.rmem_max=4194304',
+    ],
+    [
+      'receive buffer',
+      machine(),
+      { ...goodProbe, rmemMax: 4_194_304 },
+      { interleavedBacklog: 4_000_000 },
+      'warn',
+      /interleaved-backlog 4000000/,
+      'sudo sysctl -w net.core.rmem_max=8000000',
     ],
     [
       'descriptors',
