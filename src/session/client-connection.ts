@@ -4,7 +4,7 @@ import type { Service } from '../router/service.js';
 import type { Vserver } from '../router/vserver.js';
 import { RtspConnection } from '../rtsp/connection.js';
 import type { RtspMessage, RtspRequest, RtspResponse } from '../rtsp/message.js';
-import { makeRequest, makeResponse } from '../rtsp/status.js';
+import { isSuccess, makeRequest, makeResponse } from '../rtsp/status.js';
 import type { Transport } from '../rtsp/transport.js';
 import { AnswerGate } from './answer-gate.js';
 import { type CarriedStream, usesChannelsOf } from './carried-sessions.js';
@@ -392,9 +392,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   /** What an answer, as the client gets it, tells about media and session. */
   #learn(request: RtspRequest, reply: RtspResponse, target: Target): void {
     const { service, serverId } = target;
-    if (request.method === 'DESCRIBE' && reply.status === 200)
-      this.#presentation = Presentation.described(request, reply);
-    if (request.method === 'ANNOUNCE' && reply.status === 200) this.#presentation = Presentation.announced(request);
+    if (isSuccess(reply)) this.#presentation = Presentation.after(request, reply) ?? this.#presentation;
     if (serverId !== undefined) this.#sessions.answered(request, reply, service, serverId);
   }
 

@@ -26,14 +26,20 @@ export class Presentation {
     this.#sender = sender;
   }
 
-  /** `reply`: as the client gets it. The base URL is that of RFC 2326 §C.1.1. */
-  static described(request: RtspRequest, { headers, body }: RtspResponse): Presentation {
+  /** What a request and its success tell, if anything. `reply`: as the client gets it. */
+  static after(request: RtspRequest, reply: RtspResponse): Presentation | undefined {
+    if (request.method === 'DESCRIBE') return Presentation.#described(request, reply);
+    return request.method === 'ANNOUNCE' ? Presentation.#announced(request) : undefined;
+  }
+
+  /** The base URL is that of RFC 2326 §C.1.1. */
+  static #described(request: RtspRequest, { headers, body }: RtspResponse): Presentation {
     const base = headers.get('Content-Base') ?? headers.get('Content-Location') ?? request.uri;
     const sender = asksForBackchannel(request) ? 'both' : 'server';
     return new Presentation(mediaSections(body), base, sessionControl(body), sender);
   }
 
-  static announced({ uri, body }: RtspRequest): Presentation {
+  static #announced({ uri, body }: RtspRequest): Presentation {
     return new Presentation(mediaSections(body), uri, sessionControl(body), 'client');
   }
 

@@ -137,7 +137,7 @@ export class SessionKeeper {
     const own = table.findOwn(service.index, serverId);
     if (own === undefined) return;
     table.touchServer(own);
-    if (status === 200) this.#noteState(own, request, isAggregate);
+    if (status >= 200 && status < 300) this.#noteState(own, request, isAggregate);
   }
 
   /** PLAY and RECORD mostly name the whole session: their URL is then that of its TEARDOWN. */

@@ -95,6 +95,10 @@ export interface Declared {
 /** Each UDP alternative takes two descriptors until the server has chosen. Players send one to four. */
 export const MAX_UDP_ALTERNATIVES = 4;
 
+/** Where media is to go, and comes from; the second words are those of RFC 7826 §18.54, which servers of 1.0 may know. */
+const DESTINATIONS = ['destination', 'dest_addr'];
+const SOURCES = ['source', 'src_addr'];
+
 const HIGHEST_PORT = 65535;
 /**
  * `destination=192.0.2.66;RTP/AVP`, `x=";destination=192.0.2.66"`: a server that knows no quotes, or no order, reads
@@ -156,7 +160,8 @@ export function matchReply(plan: TransportPlan, ports: ServerSidePorts, value: s
 export function toClient(match: TransportMatch, face: ClientFace): string {
   const spec = cloneSpec(match.reply);
   if (match.kind === 'opaque') return formatTransport([spec]);
-  restore(spec, match.alternative.spec, 'destination');
+  for (const name of DESTINATIONS) restore(spec, match.alternative.spec, name);
+  removeParam(spec, 'src_addr');
   if (match.kind === 'udp') {
     restore(spec, match.alternative.spec, 'client_port');
     if (face.serverPorts !== undefined) writePorts(spec, 'server_port', face.serverPorts, match.alternative.spec);
@@ -216,7 +221,8 @@ function directions(mode: string | undefined): { clientSends: boolean; serverSen
 }
 
 function serverSpec({ kind, spec }: Alternative, ports: PortNumbers | undefined): TransportSpec {
-  const out = removeParam(removeParam(cloneSpec(spec), 'destination'), 'source');
+  const out = cloneSpec(spec);
+  for (const name of [...DESTINATIONS, ...SOURCES]) removeParam(out, name);
   out.params = out.params.filter(({ raw }) => !HIDDEN_PARAMS.test(raw));
   removeParam(out, 'server_port');
   // To the server we are the client: a port that is not ours to give may be another session's.

@@ -181,8 +181,13 @@ it.each(shapes)('$name', async (current) => {
   const url = `rtsp://${NET.client.edge}:8554/live`;
   const reply = await control.ok('SETUP', `${url}/track1`, { Transport: shape.asked(...client.numbers) });
   const id = reply.headers.get('Session') ?? '';
-  const shown = portsIn(toy.requests.at(-1)?.headers.get('Transport') ?? '', 'client_port');
-  const ours = portsIn(reply.headers.get('Transport') ?? '', 'server_port');
+  const [seenByServer, seenByClient] = [
+    toy.requests.at(-1)?.headers.get('Transport') ?? '',
+    reply.headers.get('Transport') ?? '',
+  ];
+  expect(seenByClient).toContain(`source=${NET.client.edge}`);
+  const shown = portsIn(seenByServer, 'client_port');
+  const ours = portsIn(seenByClient, 'server_port');
   const second = (ports: Ports) => (mux ? ports.rtp : ports.rtcp);
 
   const toClient = (packet: Buffer, from: Socket, to: number) => from.send(packet, to, NET.serverB.edge);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { RtspRequest, RtspResponse } from '../../../src/rtsp/message.js';
 import { makeRequest, makeResponse } from '../../../src/rtsp/status.js';
 import { Presentation } from '../../../src/session/presentation.js';
 
@@ -13,7 +14,18 @@ interface Told {
 
 function described({ uri = URL, require, fields = {}, sdp }: Told): Presentation {
   const request = makeRequest('DESCRIBE', uri, require === undefined ? {} : { Require: require });
-  return Presentation.described(request, { ...makeResponse(request, 200, fields), body: body(sdp) });
+  return told(request, { ...makeResponse(request, 200, fields), body: body(sdp) });
+}
+
+function announced(uri: string): Presentation {
+  const request = { ...makeRequest('ANNOUNCE', uri), body: body(TRACKS) };
+  return told(request, makeResponse(request, 200));
+}
+
+function told(request: RtspRequest, reply: RtspResponse): Presentation {
+  const presentation = Presentation.after(request, reply);
+  if (!presentation) throw new Error('nothing was told');
+  return presentation;
 }
 
 const body = (lines: string[]) => Buffer.from(`v=0\r\n${lines.join('\r\n')}\r\n`);
@@ -48,6 +60,11 @@ describe('the URL of the whole', () => {
     expect(described({ uri, sdp: TRACKS }).aggregateOf(`${uri}/track1`)).toBe(uri);
   });
 
+  it('is told by no other request', () => {
+    const request = makeRequest('GET_PARAMETER', URL);
+    expect(Presentation.after(request, makeResponse(request, 200))).toBeUndefined();
+  });
+
   it('is not known of what was not described', () => {
     const told = described({ sdp: TRACKS });
     expect(told.aggregateOf('rtsp://edge/camera/track1')).toBeUndefined();
@@ -56,8 +73,7 @@ describe('the URL of the whole', () => {
   });
 
   it('of an ANNOUNCE is its own', () => {
-    const request = { ...makeRequest('ANNOUNCE', URL), body: body(TRACKS) };
-    expect(Presentation.announced(request).aggregateOf(`${URL}/track1`)).toBe(URL);
+    expect(announced(URL).aggregateOf(`${URL}/track1`)).toBe(URL);
   });
 });
 
@@ -90,8 +106,7 @@ describe('who sends', () => {
   });
 
   it('a publisher sends all that it announced', () => {
-    const request = { ...makeRequest('ANNOUNCE', `${URL}/`), body: body(TRACKS) };
-    const told = Presentation.announced(request);
+    const told = announced(`${URL}/`);
     expect(told.clientSends(`${URL}/track1`)).toBe(true);
     expect(told.clientSends('rtsp://edge/other/track1')).toBe(false);
   });

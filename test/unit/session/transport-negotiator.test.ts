@@ -142,6 +142,9 @@ describe('a request', () => {
       'RTP/AVP/TCP;unicast;interleaved=0-1',
     );
     expect(sent('X/Y;destination=192.0.2.9;a=b')).toBe('X/Y;a=b');
+    // In the words of RFC 7826.
+    const later = 'RTP/AVP;unicast;dest_addr="192.0.2.9:5000"/"192.0.2.9:5001";src_addr=":1";client_port=5000-5001';
+    expect(sent(later)).toBe('RTP/AVP;unicast;client_port=20000-20001');
   });
 
   it('gets a pair for each UDP alternative, and none for the others', () => {
@@ -401,6 +404,9 @@ describe('an answer', () => {
       `RTP/AVP;unicast;destination=10.77.1.2;server_port=40000-40001;source=${OURS}`,
     );
     expect(answered(ASKED, reply)).toBe(`RTP/AVP;unicast;server_port=40000-40001;source=${OURS}`);
+    expect(answered(ASKED, 'RTP/AVP;dest_addr="10.77.2.1:5000";src_addr="10.77.2.2:6970";server_port=6970')).toBe(
+      `RTP/AVP;server_port=40000-40001;source=${OURS}`,
+    );
   });
 
   it('may be over IPv6', () => {

@@ -34,6 +34,16 @@ async function published(
 }
 
 describe('a publisher', () => {
+  it('records too where the server is low on storage (250)', async () => {
+    const farm = await startFarm({ sockets: new FakeSockets() });
+    const { client, server } = await meet(farm);
+    const { session } = await setUp(client, server, { transport: 'RTP/AVP;unicast;mode=record' });
+    const told = answer(2, [], '250 Low on Storage Space');
+    expect((await pass(client, server, request('RECORD', URL, 2, [`Session: ${session}`]), told))[1]).toBe(told);
+    const [slot = -1] = farm.proxy.table.ownSessions();
+    expect(farm.proxy.table.read(slot)).toMatchObject({ recording: true });
+  });
+
   it('passes its description as it is, and is torn down by its URL', async () => {
     const farm = await startFarm({ sockets: new FakeSockets() });
     const { client, server } = await meet(farm);
