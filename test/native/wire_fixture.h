@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -71,6 +72,14 @@ inline std::span<const uint8_t> Bytes8(const std::string& text) {
 
 inline std::string Text(std::span<const uint8_t> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// Segments are on their way. What a closed window keeps back is not.
+inline bool HasUnacknowledged(const UniqueFd& socket) {
+  tcp_info info{};
+  socklen_t length = sizeof(info);
+  if (!socket || ::getsockopt(socket.get(), IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return false;
+  return info.tcpi_state == TCP_ESTABLISHED && info.tcpi_unacked > 0;
 }
 
 // A peer's end: sends all, receives what is there.
@@ -261,11 +270,12 @@ class WireRig {
       set_->Wake();
     });
   }
-  // Until nothing more happens by itself.
+  // Until nothing more happens by itself. What was sent may take a while to arrive on a busy machine.
   void Settle() {
+    int patience = 1000;
     do {
       Turn(3);
-    } while (!quiet_ && !stopped_);
+    } while (!stopped_ && (!quiet_ || InFlight()) && --patience > 0);
   }
   void Pass(int64_t ms) {
     now_us_ += ms * 1000;
@@ -276,6 +286,12 @@ class WireRig {
   void Forget(uint32_t slot) { connections_.erase(slot); }
 
  private:
+  bool InFlight() const {
+    for (const auto& [slot, connection] : connections_) {
+      if (HasUnacknowledged(connection.peer) || HasUnacknowledged(connection.ours)) return true;
+    }
+    return false;
+  }
   void Begin() {
     stopped_ = false;
     epoll_.Reset(::epoll_create1(EPOLL_CLOEXEC));

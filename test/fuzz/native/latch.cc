@@ -71,7 +71,7 @@ FUZZ_TARGET(latch) {
       latch = flow::Latch(rules);
       continue;
     }
-    if (step == 254) latch.OldSourceHeard();
+    if (step == 254) latch.OldSourceHeard(reader.Byte());
     const flow::Arrival packet = ReadArrival(reader);
     const table::Endpoint before = latch.remote();
     const Decision decision = latch.Judge(packet);
