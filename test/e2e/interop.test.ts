@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { certificateFile } from '../support/certificates.js';
 import { InteropPage } from '../support/interop-page.js';
 import { MEDIA } from '../support/media.js';
 import { NET, TestNetwork } from '../support/netns.js';
@@ -30,15 +31,25 @@ import { eventually } from '../support/program.js';
 const SECONDS = 3;
 const EDGE_FRAMES = 2; // a player may count one frame more or less at either end
 const FRAMES = SECONDS * MEDIA.framesPerSecond - EDGE_FRAMES;
-/** Servers, and our port before each. */
-const GST = { server: `${NET.serverA.ip}:8554`, port: 8554 };
-const DIGEST = { server: `${NET.serverA.ip}:8555`, port: 8555 };
-const VLC = { server: `${NET.serverB.ip}:8554`, port: 8556 };
-const NPM = { server: `${NET.serverB.ip}:8560`, port: 8557 };
-const ONVIF = { server: `${NET.serverA.ip}:8559`, port: 8559 };
-const FFMPEG = { server: `${NET.serverB.ip}:8545`, port: 8558 };
 
-type Via = typeof GST;
+interface Via {
+  server: string;
+  /** Ours before it. */
+  port: number;
+  tls?: true;
+  /** A listening ffmpeg takes one connection in its life, which must not be that of a monitor; another one comes late. */
+  unwatched?: true;
+}
+
+const GST: Via = { server: `${NET.serverA.ip}:8554`, port: 8554 };
+const DIGEST: Via = { server: `${NET.serverA.ip}:8555`, port: 8555 };
+const ONVIF: Via = { server: `${NET.serverA.ip}:8559`, port: 8559, unwatched: true };
+const TLS: Via = { server: `${NET.serverA.ip}:8322`, port: 8322, tls: true };
+const SRTP: Via = { server: `${NET.serverA.ip}:8323`, port: 8323, tls: true };
+const VLC: Via = { server: `${NET.serverB.ip}:8554`, port: 8556 };
+const NPM: Via = { server: `${NET.serverB.ip}:8560`, port: 8557 };
+const FFMPEG: Via = { server: `${NET.serverB.ip}:8545`, port: 8558, unwatched: true };
+
 type Play = (url: string, options: PlayOptions) => Promise<Played>;
 
 const players = {
@@ -59,10 +70,13 @@ beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'penstock-interop-'));
   gst = await startGstServer(net.serverA);
   await startGstServer(net.serverA, { port: 8555, digest: 'viewer:secret' });
+  const tls: [string, string] = [certificateFile('camera.pem'), certificateFile('camera.key')];
+  await startGstServer(net.serverA, { port: 8322, tls });
+  await startGstServer(net.serverA, { port: 8323, tls, srtp: true });
   await startVlcServer(net.serverB);
   await startNpmServer(net.serverB, { port: 8560 });
   const config = join(directory, 'penstock.yaml');
-  writeFileSync(config, configuration([GST, DIGEST, VLC, NPM, ONVIF, FFMPEG]));
+  writeFileSync(config, configuration([GST, DIGEST, ONVIF, TLS, SRTP, VLC, NPM, FFMPEG]));
   appliance = await Penstock.start(net.appliance, ['--config', config]);
 });
 afterAll(() => {
@@ -70,22 +84,33 @@ afterAll(() => {
   rmSync(directory, { recursive: true });
 });
 
-/** A vserver for each. A listening ffmpeg takes one connection in its life, which must not be that of a monitor; another comes late. */
+const schemeOf = ({ tls }: Via): string => (tls ? 'rtsps' : 'rtsp');
+
+/** A vserver for each. */
 function configuration(all: readonly Via[]): string {
-  const vservers = all.map(({ server, port }) => {
-    const monitor = server === FFMPEG.server || server === ONVIF.server ? ', monitor: { kind: none }' : '';
-    return `  - { name: at-${port}, listen: ["${NET.client.edge}:${port}"], services: [{ address: "${server}"${monitor} }] }`;
-  });
-  return `vservers:\n${vservers.join('\n')}\n`;
+  const vservers = all.map((via) => ({
+    name: `at-${via.port}`,
+    listen: [`${schemeOf(via)}://${NET.client.edge}:${via.port}`],
+    services: [
+      {
+        address: `${schemeOf(via)}://${via.server}`,
+        ...(via.tls ? { ca: certificateFile('ca.pem') } : {}),
+        ...(via.unwatched ? { monitor: { kind: 'none' } } : {}),
+      },
+    ],
+  }));
+  const own = { 'tls-certificate': [certificateFile('edge.pem')], 'tls-key': [certificateFile('edge.key')] };
+  return JSON.stringify({ vservers, ...own }); // which is YAML too
 }
 
-function urls({ server, port }: Via, path: string, user = ''): { direct: string; through: string } {
-  return { direct: `rtsp://${user}${server}/${path}`, through: `rtsp://${user}${NET.client.edge}:${port}/${path}` };
+function urls(via: Via, path: string, user = ''): { direct: string; through: string } {
+  const url = (authority: string) => `${schemeOf(via)}://${user}${authority}/${path}`;
+  return { direct: url(via.server), through: url(`${NET.client.edge}:${via.port}`) };
 }
 
 /** At the same time, so that both meet the same load of this machine. */
 async function playBothWays(play: Play, { direct, through }: ReturnType<typeof urls>, transport: Transport) {
-  const options = { transport, seconds: SECONDS };
+  const options = { transport, seconds: SECONDS, ca: certificateFile('ca.pem') };
   const [alone, relayed] = await Promise.all([play(direct, options), play(through, options)]);
   return { alone, relayed };
 }
@@ -107,15 +132,17 @@ describe('gst-rtsp-server', () => {
     expect(Math.abs(relayed.frames - alone.frames)).toBeLessThanOrEqual(EDGE_FRAMES);
   });
 
-  it.each(cases.filter(([name]) => name === 'ffmpeg' || name === 'rtspsrc'))(
-    '%s logs in with Digest over %s',
-    async (name, transport) => {
-      const { alone, relayed } = await playBothWays(players[name], urls(DIGEST, 'test', 'viewer:secret@'), transport);
-      const row = { peer: name, with: 'gst-rtsp-server, Digest', transport: transport.toUpperCase() };
-      page.add({ ...row, direct: outcome(alone), through: outcome(relayed) });
-      expect([outcome(alone), outcome(relayed)]).toEqual(['plays', 'plays']);
-    },
-  );
+  const some = cases.filter(([name]) => name === 'ffmpeg' || name === 'rtspsrc');
+  it.each([
+    ...some.map((each) => [...each, 'Digest', DIGEST, 'viewer:secret@'] as const),
+    ...some.map((each) => [...each, 'RTSPS', TLS, ''] as const),
+    ...some.filter(([name]) => name === 'rtspsrc').map((each) => [...each, 'RTSPS and SRTP', SRTP, ''] as const),
+  ])('%s over %s, with %s', async (name, transport, what, via, user) => {
+    const { alone, relayed } = await playBothWays(players[name], urls(via, 'test', user), transport);
+    const row = { peer: name, with: `gst-rtsp-server, ${what}`, transport: transport.toUpperCase() };
+    page.add({ ...row, direct: outcome(alone), through: outcome(relayed) });
+    expect([outcome(alone), outcome(relayed)]).toEqual(['plays', 'plays']);
+  });
 });
 
 describe('live sources', () => {
