@@ -12,6 +12,7 @@ export const ERRORS = {
   PENSTOCK_ERR_URI_TOO_LONG: { rtsp: 414, about: 'a Request-URI is longer than the limit' },
   PENSTOCK_ERR_REQUEST_TIMEOUT: { rtsp: 408, about: 'a request was not complete in time' },
   PENSTOCK_ERR_TLS: { about: 'a TLS handshake with a client failed' },
+  PENSTOCK_ERR_TOO_MANY_REQUESTS: { rtsp: 503, about: 'the client asks more often than it may' },
   PENSTOCK_ERR_VERSION: { rtsp: 505, about: 'the RTSP version is not 1.0' },
   // ---- routing
   PENSTOCK_ERR_SESSION_NOT_FOUND: { rtsp: 454, about: 'the Session id leads to no server of the farm' },
@@ -28,6 +29,8 @@ export const ERRORS = {
   PENSTOCK_ERR_PORTS_EXHAUSTED: { rtsp: 453, about: 'no media port pair is free' },
   PENSTOCK_ERR_MEDIA_ADDRESS: { rtsp: 500, about: 'a media address is not an address of this machine' },
   PENSTOCK_ERR_TABLE_FULL: { rtsp: 453, about: 'the session table has no free row' },
+  PENSTOCK_ERR_TOO_MANY_SESSIONS: { rtsp: 453, about: 'the client has as many sessions as it may' },
+  PENSTOCK_ERR_TOO_MANY_SETUPS: { rtsp: 453, about: 'the session had as many SETUPs as it may' },
   PENSTOCK_ERR_SESSION_ID_TOO_LONG: { rtsp: 502, about: 'the server issued a Session id longer than a row can hold' },
   PENSTOCK_ERR_URL_TOO_LONG: { rtsp: 414, about: 'a control URL is longer than a row can hold' },
   // ---- configuration and command line

@@ -45,7 +45,8 @@ table::RegionSpec ReadSpec(const Napi::Value& value) {
           .wires_per_worker = read("wiresPerWorker"),
           .wire_ring_bytes = read("wireRingBytes"),
           .interleaved_backlog = read("interleavedBacklog"),
-          .interleaved_overflow = static_cast<table::Overflow>(read("interleavedOverflow"))};
+          .interleaved_overflow = static_cast<table::Overflow>(read("interleavedOverflow")),
+          .message_deadline_ms = read("messageDeadlineMs")};
 }
 
 }  // namespace

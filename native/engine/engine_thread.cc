@@ -29,7 +29,7 @@ constexpr uint32_t kCommandsPerTurn = 256;  // of one worker, so that packets ar
 // The packet came from whom it should: the peer lives.
 bool ShowsLife(Verdict verdict) {
   return verdict == Verdict::forwarded || verdict == Verdict::punch || verdict == Verdict::no_remote ||
-         verdict == Verdict::no_opposite;
+         verdict == Verdict::no_opposite || verdict == Verdict::over_rate;
 }
 
 }  // namespace
@@ -235,8 +235,12 @@ void EngineThread::LookUp(Packet& packet) {
     if (packet.leg->KnowsPeer(*packet.source)) stream.HearLate(*packet.leg, now_ms_);
     return;
   }
-  const Decision::Change change = packet.leg->Judge(packet);
-  if (change != Decision::kNone) Announce(change, *packet.leg);
+  Leg& leg = *packet.leg;
+  const Decision::Change change = leg.Judge(packet);
+  if (leg.rate().limited() && packet.verdict == Verdict::forwarded && !leg.rate().Take(packet.bytes.size(), now_us_)) {
+    packet.verdict = Verdict::over_rate;
+  }
+  if (change != Decision::kNone) Announce(change, leg);
 }
 
 void EngineThread::Announce(Decision::Change change, Leg& leg) {

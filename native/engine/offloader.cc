@@ -130,6 +130,7 @@ TierReason Offloader::Plan(Leg& leg, Millis now, relay_key& key, relay_flow& flo
   Leg* const out = leg.opposite();
   if (out == nullptr || !out->target().usable()) return table::kReasonNoRemote;
   if (out->rewrite().flags != 0) return table::kReasonRewriting;
+  if (leg.rate().limited()) return table::kReasonLimited;
   for (const Endpoint* end : {&leg.local(), &out->local(), &out->remote()}) {
     if (end->family != leg.remote().family) return table::kReasonFamilies;
   }

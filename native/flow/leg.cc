@@ -53,6 +53,7 @@ void Leg::Configure(const table::LegControl& control, uint32_t clock_rate) {
   clock_rate_ = clock_rate;
   local_ = control.local;
   rewrite_ = control.rewrite;
+  rate_.Configure(control.max_rate);
   expects_media_ = (control.flags & table::kLegExpectsMedia) != 0;
   opaque_ = (control.flags & table::kLegOpaque) != 0;
   latch_.Update(RulesOf(control, rtcp()));

@@ -7,6 +7,7 @@
 
 #include "flow/kernel_flow.h"
 #include "flow/latch.h"
+#include "flow/rate_limit.h"
 #include "memory/unique_fd.h"
 #include "net/udp_sender.h"
 #include "rtp/probation.h"
@@ -41,6 +42,7 @@ class Leg {
   bool rtcp() const { return (index_ & 1) != 0; }
   net::SendTarget& target() { return target_; }
   const table::Rewrite& rewrite() const { return rewrite_; }
+  RateLimit& rate() { return rate_; }
   table::LegData* data() const { return data_; }
   KernelFlow& kernel() { return kernel_; }
 
@@ -98,6 +100,7 @@ class Leg {
   bool measured_ = false;
   uint32_t clock_rate_ = 0;
   table::Rewrite rewrite_{};
+  RateLimit rate_;
   Latch latch_;
   rtp::Probation probation_;
   rtp::Quality quality_;

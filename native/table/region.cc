@@ -3,6 +3,7 @@
 #include <atomic>
 #include <bit>
 #include <ctime>
+#include <random>
 #include <stdexcept>
 #include <string>
 
@@ -65,6 +66,7 @@ void PlaceParts(RegionHeader& plan) {
   place(plan.processes_offset, (kFixedProcesses + workers) * sizeof(ProcessSlot));
   place(plan.services_offset, uint64_t{plan.services} * sizeof(ServiceCell));
   place(plan.loads_offset, uint64_t{plan.services} * workers * sizeof(LoadCell));
+  place(plan.clients_offset, (kClientBuckets + 1) * workers * sizeof(ClientCell));
   place(plan.sessions_offset, workers * plan.sessions_per_worker * sizeof(SessionEntry));
   place(plan.index_offset, workers * plan.index_per_worker * sizeof(uint32_t));
   place(plan.streams_offset, workers * plan.streams_per_worker * sizeof(StreamEntry));
@@ -85,7 +87,7 @@ Millis MonotonicMillis() {
 
 bool SameGeometry(const RegionHeader& a, const RegionHeader& b) {
   return a.index_per_worker == b.index_per_worker && a.size == b.size && a.processes_offset == b.processes_offset &&
-         a.services_offset == b.services_offset && a.loads_offset == b.loads_offset &&
+         a.services_offset == b.services_offset && a.loads_offset == b.loads_offset && a.clients_offset == b.clients_offset &&
          a.sessions_offset == b.sessions_offset && a.index_offset == b.index_offset &&
          a.streams_offset == b.streams_offset && a.command_rings_offset == b.command_rings_offset &&
          a.event_rings_offset == b.event_rings_offset && a.wires_offset == b.wires_offset &&
@@ -134,6 +136,8 @@ RegionHeader PlanRegion(const RegionSpec& spec) {
   plan.wire_ring_bytes = spec.wire_ring_bytes;
   plan.interleaved_backlog = spec.interleaved_backlog;
   plan.interleaved_overflow = spec.interleaved_overflow;
+  plan.message_deadline_ms = spec.message_deadline_ms;
+  plan.client_seed = std::random_device{}();
   plan.created_ms = MonotonicMillis();
   plan.default_latching = kLatchSameIp;
   PlaceParts(plan);
@@ -158,6 +162,10 @@ uint32_t Region::interleaved_backlog() const {
   return std::atomic_ref<uint32_t>(header()->interleaved_backlog).load(std::memory_order_relaxed);
 }
 
+uint32_t Region::message_deadline_ms() const {
+  return std::atomic_ref<uint32_t>(header()->message_deadline_ms).load(std::memory_order_relaxed);
+}
+
 Overflow Region::interleaved_overflow() const {
   const uint32_t policy = std::atomic_ref<uint32_t>(header()->interleaved_overflow).load(std::memory_order_relaxed);
   return policy == kOverflowClose ? kOverflowClose : kOverflowDropFrames;
@@ -174,6 +182,11 @@ ServiceCell* Region::Service(uint32_t service) const {
 LoadCell* Region::Load(uint32_t service, uint32_t worker) const {
   if (service >= plan_.services || worker >= plan_.workers) return nullptr;
   return At<LoadCell>(plan_.loads_offset + (uint64_t{service} * plan_.workers + worker) * sizeof(LoadCell));
+}
+
+ClientCell* Region::Client(uint32_t bucket, uint32_t worker) const {
+  if (bucket > kClientBuckets || worker >= plan_.workers) return nullptr;
+  return At<ClientCell>(plan_.clients_offset + (uint64_t{bucket} * plan_.workers + worker) * sizeof(ClientCell));
 }
 
 SessionEntry* Region::Session(uint32_t session) const {

@@ -31,6 +31,7 @@ struct RegionSpec {
   uint32_t wire_ring_bytes = kMinWireRing;  // a power of two
   uint32_t interleaved_backlog = 1u << 20;
   Overflow interleaved_overflow = kOverflowDropFrames;
+  uint32_t message_deadline_ms = 10'000;
 };
 
 // Fills every field of a header: counts, part offsets (each a multiple of 64) and the size.
@@ -60,6 +61,7 @@ class Region {
   uint32_t quarantine_ms() const;
   uint32_t interleaved_backlog() const;
   Overflow interleaved_overflow() const;
+  uint32_t message_deadline_ms() const;
 
   // Whose slice a stream is in, and which engine thread relays it. `stream` must be in range.
   uint32_t WorkerOfStream(uint32_t stream) const { return stream / plan_.streams_per_worker; }
@@ -71,6 +73,7 @@ class Region {
   ProcessSlot* Process(uint32_t slot) const;                    // 0 primary, 1 engine, 2+i worker i
   ServiceCell* Service(uint32_t service) const;
   LoadCell* Load(uint32_t service, uint32_t worker) const;
+  ClientCell* Client(uint32_t bucket, uint32_t worker) const;  // kClientBuckets = everybody
   SessionEntry* Session(uint32_t session) const;
   StreamEntry* Stream(uint32_t stream) const;
   WireEntry* Wire(uint32_t wire) const;

@@ -14,7 +14,7 @@
 namespace penstock::table {
 
 inline constexpr uint64_t kRegionMagic = 0x6b636f74736e6570;  // "penstock"
-inline constexpr uint32_t kLayoutVersion = 6;
+inline constexpr uint32_t kLayoutVersion = 7;
 
 inline constexpr uint32_t kMaxWorkers = 64;
 inline constexpr uint32_t kMaxEngineThreads = 16;
@@ -23,6 +23,8 @@ inline constexpr uint32_t kLegsPerStream = 4;
 inline constexpr uint32_t kMaxServerId = 128;    // bytes of a server's Session id
 inline constexpr uint32_t kMaxControlUrl = 512;  // bytes of the URL a TEARDOWN is sent to
 inline constexpr uint32_t kMaxAuthority = 256;   // bytes of the URL, without a path, by which a client calls us
+inline constexpr uint32_t kClientBuckets = 8192;  // of client addresses, which share one where their hashes meet
+inline constexpr uint32_t kRateUnit = 100'000;  // bits per second, of a leg's limit
 inline constexpr uint32_t kNoWire = UINT32_MAX;
 inline constexpr uint32_t kMaxHeldMessage = 64 * 1024;  // bytes of an RTSP message that comes on a wire, body included
 inline constexpr uint32_t kMaxWireTail = 2048;   // rest of a half-sent frame that a wire keeps for itself
@@ -60,6 +62,7 @@ struct alignas(64) RegionHeader {  // writer: the primary, before any child star
   uint64_t processes_offset;
   uint64_t services_offset;
   uint64_t loads_offset;
+  uint64_t clients_offset;
   uint64_t sessions_offset;
   uint64_t index_offset;
   uint64_t streams_offset;
@@ -74,6 +77,8 @@ struct alignas(64) RegionHeader {  // writer: the primary, before any child star
   uint32_t default_latching;
   uint32_t interleaved_backlog;   // bytes of frames that may wait for a peer that does not read; the primary may change it
   uint32_t interleaved_overflow;  // Overflow: what happens then; the primary may change it
+  uint32_t message_deadline_ms;   // for a message that has begun to be complete; the primary may change it
+  uint32_t client_seed;           // of the hash of client addresses: strangers cannot choose their bucket
 };
 
 // ---------------------------------------------------------------- processes
@@ -109,6 +114,12 @@ struct alignas(64) LoadCell {  // [service][worker]; writer: that worker
   uint64_t sessions_total;
   uint64_t requests_total;
   double turns;  // what this worker gave of the service's turns, each 1 / weight; the balancers add it up over workers
+};
+
+// ---------------------------------------------------------------- clients
+struct alignas(8) ClientCell {  // [kClientBuckets + 1][worker], the last row being everybody; writer: that worker
+  uint32_t connections;
+  uint32_t sessions;
 };
 
 // ---------------------------------------------------------------- sessions
@@ -159,6 +170,7 @@ enum TierReason : uint32_t {
   kReasonSettling = 15,     // waits for a pause between packets, so that none is overtaken
   kReasonIpsec = 16,        // the machine has IPsec policies, which sockets alone obey
   kReasonNotRtp = 17,       // the kernel's relay knows RTP only
+  kReasonLimited = 18,      // the bits of a second are counted
 };
 enum LegState : uint32_t { kLegUnused = 0, kLegWaiting = 1, kLegLatched = 2, kLegRelearning = 3, kLegClosed = 4 };
 enum StreamTransport : uint8_t { kTransportUdp = 0, kTransportInterleaved = 1, kTransportOpaque = 2 };
@@ -189,7 +201,7 @@ struct LegControl {  // writer: the worker
   Endpoint alternate;  // another address that the peer may send from; family none = there is none
   uint8_t latching;  // Latching
   uint8_t flags;     // LegFlags
-  uint16_t reserved;
+  uint16_t max_rate;  // of what comes from the peer, in kRateUnit; 0 = no limit
   Rewrite rewrite;
 };
 static_assert(sizeof(LegControl) == 96);

@@ -23,7 +23,6 @@ using table::WireRecord;
 namespace {
 
 constexpr table::Millis kSweepMs = 1000;
-constexpr table::Millis kMessageDeadlineMs = 10'000;  // for a message or frame that has begun
 constexpr table::Millis kLingerMs = 5'000;            // for the peer's FIN after ours
 constexpr table::Millis kArrivalMs = 5'000;           // for the descriptor of a wire that was heard of
 // Of a receive buffer, what surely holds payload: the kernel's own share is at most the rest.
@@ -241,7 +240,7 @@ void WireSet::CheckTimes(Wire& wire) {
     if (now_ - wire.since > kArrivalMs) relay_.Finish(wire, table::kEndTorn);
   } else if (wire.shut_asked) {
     if (now_ - wire.shut_at > kLingerMs) relay_.Finish(wire, table::kEndLinger);
-  } else if (wire.IsLate(now_, kMessageDeadlineMs)) {
+  } else if (wire.IsLate(now_, region_.message_deadline_ms())) {
     relay_.RaiseFault(wire, table::kFaultLate);
   }
 }

@@ -2,6 +2,7 @@
 import { type Command, Help } from 'commander';
 import {
   envName,
+  LIMIT_OPTIONS,
   MONITOR_OPTIONS,
   OPTIONS,
   type Option,
@@ -16,6 +17,9 @@ const HELP_WIDTH = 100;
 const GENERATED = '<!-- Made by scripts/generate-docs.mjs; do not edit. -->';
 
 /** Text by file name. */
+/** All but the limits, which have a table of their own. */
+const GENERAL = Object.fromEntries(Object.entries(OPTIONS).filter(([key]) => !(key in LIMIT_OPTIONS)));
+
 export function generateDocs(): Record<string, string> {
   return { 'configuration.md': configurationPage(), 'errors.md': errorsPage(), 'cli.md': cliPage() };
 }
@@ -36,7 +40,15 @@ start from.
 
 ## Options
 
-${optionTable(OPTIONS, true)}
+${optionTable(GENERAL, true)}
+
+## Limits
+
+What one client, or all of them, may ask for. Beyond a limit a request is refused with the status that is named, or
+its connection is closed; nobody else notices. \`penstock show stat\` counts each. Counts per client address are kept
+over all workers, in 8192 buckets: two addresses that share one are counted together. See [security.md](security.md).
+
+${optionTable(LIMIT_OPTIONS, true)}
 
 ## Vservers
 

@@ -6,7 +6,7 @@ import { Faults, type Locate } from './faults.js';
 import { nearest } from './nearest.js';
 import { absolutePaths, parseShape, refuseUnknown } from './parse.js';
 import { ENV_PREFIX, envName, OPTIONS, type Option, type OptionKey, type Values } from './schema.js';
-import type { ConfigSpec, MonitorConfig } from './types.js';
+import type { ConfigSpec, LimitsConfig, MonitorConfig } from './types.js';
 import { checkVservers, completeVserver, type ParsedVserver, parseServices, parseVservers, place } from './vservers.js';
 import { readYaml } from './yaml-file.js';
 
@@ -30,7 +30,15 @@ export interface Loaded {
 type OptionValues = Values<typeof OPTIONS>;
 type Clean<T> = T extends (infer Item)[] ? Exclude<Item, undefined>[] : Exclude<T, undefined>;
 /** Options that may be absent; every other one has a default. */
-const UNSET = ['config', 'server', 'session-key-file', 'tls-client-ca', 'admin'] as const;
+const UNSET = [
+  'config',
+  'server',
+  'session-key-file',
+  'tls-client-ca',
+  'admin',
+  'limit-client-connections',
+  'limit-client-sessions',
+] as const;
 type Unset = (typeof UNSET)[number];
 type SetKey = Exclude<OptionKey, Unset>;
 /** The value of every option, once no fault is left. */
@@ -203,9 +211,36 @@ function complete(values: OptionSet, vservers: readonly ParsedVserver[], faults:
     receiveBuffer: values['receive-buffer'],
     interleavedBacklog: values['interleaved-backlog'],
     interleavedOverflow: values['interleaved-overflow'],
+    limits: limitsOf(values),
     ...(values.admin === undefined ? {} : { admin: values.admin }),
     stateDir: values['state-dir'],
     logLevel: values['log-level'],
+  };
+}
+
+/** Others find room even where one client takes all that it may. */
+const CLIENT_SHARE = 3 / 4;
+
+function limitsOf(values: OptionSet): LimitsConfig {
+  const connections = values['limit-connections'];
+  const sessions = values['max-sessions'] * values.workers;
+  return {
+    line: values['limit-line'],
+    headers: values['limit-headers'],
+    head: values['limit-head'],
+    body: values['limit-body'],
+    uri: values['limit-uri'],
+    pendingRequests: values['limit-pending-requests'],
+    messageMs: values['limit-message-time'],
+    firstRequestMs: values['limit-first-request-time'],
+    idleMs: values['limit-idle-time'],
+    messageBacklog: values['limit-message-backlog'],
+    connections,
+    clientConnections: values['limit-client-connections'] ?? Math.ceil(connections * CLIENT_SHARE),
+    clientSessions: values['limit-client-sessions'] ?? Math.ceil(sessions * CLIENT_SHARE),
+    sessionSetups: values['limit-session-setups'],
+    clientRequests: values['limit-client-requests'],
+    streamRate: values['limit-stream-rate'] * 1_000,
   };
 }
 

@@ -168,6 +168,85 @@ const monitorDefaults = {
   'monitor-expect': MONITOR_OPTIONS.expect,
 } satisfies Shape;
 
+/** What one client, or all of them, may ask for; beyond it a request is refused or a connection closed. */
+export const LIMIT_OPTIONS = {
+  'limit-line': one(value.bytes(128, 64 * 1024), 'Longest line of a message; beyond it 400 and the end.', {
+    unit: 'bytes',
+    standard: '8k',
+  }),
+  'limit-headers': one(value.integer(8, 1024), 'Most header lines of a message; beyond it 400 and the end.', {
+    unit: 'lines',
+    standard: '128',
+  }),
+  'limit-head': one(value.bytes(1024, 64 * 1024), 'Longest head of a message; beyond it 400 and the end.', {
+    unit: 'bytes',
+    standard: '32k',
+  }),
+  'limit-body': one(
+    value.bytes(0, 16 * 1024 * 1024),
+    'Longest body of a message; beyond it 413 and the end. Of what comes over a connection with interleaved media, 64k with its head.',
+    { unit: 'bytes', standard: '256k' },
+  ),
+  'limit-uri': one(value.bytes(64, 64 * 1024), 'Longest Request-URI; beyond it 414 and the end.', {
+    unit: 'bytes',
+    standard: '2k',
+  }),
+  'limit-pending-requests': one(
+    value.integer(1, 1024),
+    'Requests of one connection that wait for those before; more are not read yet.',
+    { unit: 'requests', standard: '32' },
+  ),
+  'limit-message-time': one(
+    value.duration(0.1, 3600),
+    'Longest time from the first byte of a message to its last; beyond it 408 and the end.',
+    { unit: 's', standard: '10' },
+  ),
+  'limit-first-request-time': one(
+    value.duration(0.1, 3600),
+    'Longest time from a connection to its first request; beyond it the end.',
+    { unit: 's', standard: '30' },
+  ),
+  'limit-idle-time': one(
+    value.duration(1, DAY_SEC),
+    'Longest time without a request on a connection that never had a session; beyond it the end.',
+    { unit: 's', standard: '120' },
+  ),
+  'limit-message-backlog': one(
+    value.bytes(64 * 1024, 64 * 1024 * 1024),
+    'Most of our messages that wait for a peer that does not read; beyond it the end.',
+    { unit: 'bytes', standard: '4M' },
+  ),
+  'limit-connections': one(
+    value.integer(1, 1_000_000),
+    'Most client connections at a time over the whole appliance; beyond it new ones are closed.',
+    { unit: 'connections', standard: '32768' },
+  ),
+  'limit-client-connections': one(
+    value.integer(1, 1_000_000),
+    'Most connections at a time of one client address (IPv6: of one /64), over the whole appliance.',
+    { unit: 'connections', standardText: 'three quarters of `limit-connections`' },
+  ),
+  'limit-client-sessions': one(
+    value.integer(1, 1_000_000),
+    'Most sessions at a time of one client address (IPv6: of one /64), over the whole appliance; beyond it 453.',
+    { unit: 'sessions', standardText: 'three quarters of `max-sessions` of all workers' },
+  ),
+  'limit-session-setups': one(value.integer(1, 10_000), 'Most SETUPs in the life of one session; beyond it 453.', {
+    unit: 'requests',
+    standard: '64',
+  }),
+  'limit-client-requests': one(
+    value.integer(0, 1_000_000),
+    'Most requests a second of one client address at each worker, and as many at once; beyond it 503. 0 is no limit.',
+    { unit: 'requests/s', standard: '0' },
+  ),
+  'limit-stream-rate': one(
+    value.integer(0, 6_500_000),
+    'Most media a second of one stream and direction over UDP, and as much at once, in steps of 100; packets beyond it are dropped. 0 is no limit.',
+    { unit: 'kbit/s', standard: '0' },
+  ),
+} satisfies Shape;
+
 /** Top-level keys of the file, flags and environment variables. */
 export const OPTIONS = {
   config: one(value.filePath, 'Configuration file.', { notInFile: true }),
@@ -294,6 +373,7 @@ export const OPTIONS = {
     'What happens when more waits than `interleaved-backlog`: whole frames are dropped, or the connection is closed.',
     { standard: 'drop-frames' },
   ),
+  ...LIMIT_OPTIONS,
   ...monitorDefaults,
   admin: one(
     value.adminAddress,

@@ -113,6 +113,36 @@ export interface ServiceConfig extends ServiceSpec {
   ip: string;
 }
 
+/** Beyond a limit a request is refused, or a connection closed. */
+export interface LimitsConfig {
+  /** Bytes of a line, header lines, bytes of a head, of a body, of a Request-URI. */
+  line: number;
+  headers: number;
+  head: number;
+  body: number;
+  uri: number;
+  /** Requests of one connection that wait. */
+  pendingRequests: number;
+  /** From the first byte of a message to its last. */
+  messageMs: number;
+  /** From a connection to its first request. */
+  firstRequestMs: number;
+  /** Without a request, and without a session ever. */
+  idleMs: number;
+  /** Bytes of our messages that wait for a peer. */
+  messageBacklog: number;
+  /** Over all workers. */
+  connections: number;
+  clientConnections: number;
+  clientSessions: number;
+  /** In the life of a session. */
+  sessionSetups: number;
+  /** Per second, client address and worker; 0 = no limit. */
+  clientRequests: number;
+  /** Bits per second of one stream and direction; 0 = no limit. */
+  streamRate: number;
+}
+
 export interface VserverOf<Service> {
   name: string;
   listen: RtspListen[];
@@ -157,6 +187,7 @@ export interface ConfigOf<Service> {
   maxSessions: number;
   /** Rows of the stream table per worker. */
   maxStreams: number;
+  limits: LimitsConfig;
   /** Bytes asked for each media socket. */
   receiveBuffer: number;
   /** Bytes of interleaved media that may wait for a reader that is too slow. */

@@ -5,7 +5,7 @@ import { PenstockError } from '../errors.js';
 import type { Layout } from './layout.js';
 
 /** The layout that this TypeScript was written for; native/table/region_layout.h has the same number. */
-const LAYOUT_VERSION = 6;
+const LAYOUT_VERSION = 7;
 
 /** Names another file to load instead of those below. */
 const OVERRIDE = 'PENSTOCK_ADDON';
@@ -28,6 +28,8 @@ export interface RegionSpec {
   /** Bytes of frames that may wait for a peer that does not read, before `interleavedOverflow` (a value of `layout.overflow`). */
   interleavedBacklog: number;
   interleavedOverflow: number;
+  /** For a message that has begun on a wire to be complete. */
+  messageDeadlineMs: number;
 }
 
 /** What a worker tells the engine; which of the fields count depends on `kind` (see WireRecordKind in region_layout.h). */

@@ -60,6 +60,19 @@ function parseV4(text: string): Uint8Array | undefined {
   return bytes;
 }
 
+/** Bytes of an IPv6 address that are one client: whoever has one address there has them all (RFC 6177). */
+const V6_CLIENT_BYTES = 8;
+
+/** What of an address tells clients apart: an IPv4 address, the first half of an IPv6 one. Other text as it is. */
+export function clientKey(ip: string): string {
+  const address = parseIp(ip);
+  if (address?.family !== 6) return ip;
+  return formatIp({
+    family: 6,
+    bytes: Uint8Array.from([...address.bytes.subarray(0, V6_CLIENT_BYTES), ...new Uint8Array(8)]),
+  });
+}
+
 function parseV6(text: string): Uint8Array {
   const [head = '', tail] = dottedTailAsGroups(text).split('::');
   const front = groupsOf(head);

@@ -28,6 +28,10 @@ export interface Layout {
     maxServerId: number;
     maxControlUrl: number;
     maxAuthority: number;
+    /** Rows of the client table before the one of everybody. */
+    clientBuckets: number;
+    /** Bits per second: the unit of a leg's `maxRate`. */
+    rateUnit: number;
     /** In a field that names a wire: there is none. */
     noWire: number;
     /** Bytes of a message that comes on a wire. */
@@ -46,6 +50,7 @@ export interface Layout {
       | 'process'
       | 'service'
       | 'load'
+      | 'client'
       | 'session'
       | 'indexSlot'
       | 'stream'
@@ -78,6 +83,7 @@ export interface Layout {
     | 'processesOffset'
     | 'servicesOffset'
     | 'loadsOffset'
+    | 'clientsOffset'
     | 'sessionsOffset'
     | 'indexOffset'
     | 'streamsOffset'
@@ -92,6 +98,8 @@ export interface Layout {
     | 'defaultLatching'
     | 'interleavedBacklog'
     | 'interleavedOverflow'
+    | 'messageDeadlineMs'
+    | 'clientSeed'
   >;
   readonly process: Offsets<
     'pid' | 'state' | 'epoch' | 'connections' | 'startedMs' | 'heartbeatMs' | 'rssBytes' | 'cpuUs'
@@ -100,6 +108,8 @@ export interface Layout {
   readonly load: Offsets<
     'sessions' | 'pending' | 'connectFailures' | 'refusedSetups' | 'sessionsTotal' | 'requestsTotal' | 'turns'
   >;
+  /** One row per bucket of client addresses, and one of everybody, with a cell per worker. */
+  readonly client: Offsets<'connections' | 'sessions'>;
   readonly session: Offsets<
     | 'sequence'
     | 'state'
@@ -141,7 +151,7 @@ export interface Layout {
     | 'releasedGeneration'
     | 'data'
   >;
-  readonly leg: Offsets<'local' | 'declared' | 'alternate' | 'latching' | 'flags' | 'rewrite'>;
+  readonly leg: Offsets<'local' | 'declared' | 'alternate' | 'latching' | 'flags' | 'maxRate' | 'rewrite'>;
   readonly legData: Offsets<
     | 'state'
     | 'latches'
@@ -250,6 +260,7 @@ export interface Layout {
       | 'refused'
       | 'settling'
       | 'notRtp'
+      | 'limited'
       | 'ipsec',
       number
     >

@@ -184,6 +184,14 @@ export class SharedRegion {
     return row('worker', first, size, worker, workers);
   }
 
+  /** The bucket after the last one is everybody. */
+  clientAt(bucket: number, worker: number): number {
+    const { limits, sizes } = this.layout;
+    const { workers } = this.geometry;
+    const first = row('bucket', this.#parts.clients, workers * sizes.client, bucket, limits.clientBuckets + 1);
+    return row('worker', first, sizes.client, worker, workers);
+  }
+
   processAt(slot: number): number {
     const slots = FIRST_WORKER_SLOT + this.geometry.workers;
     return row('process', this.#parts.processes, this.layout.sizes.process, slot, slots);
@@ -240,6 +248,7 @@ export class SharedRegion {
       processes: this.getU64(header.processesOffset),
       services: this.getU64(header.servicesOffset),
       loads: this.getU64(header.loadsOffset),
+      clients: this.getU64(header.clientsOffset),
       sessions: this.getU64(header.sessionsOffset),
       index: this.getU64(header.indexOffset),
       streams: this.getU64(header.streamsOffset),
@@ -256,6 +265,7 @@ type Parts = Record<
   | 'processes'
   | 'services'
   | 'loads'
+  | 'clients'
   | 'sessions'
   | 'index'
   | 'streams'

@@ -38,6 +38,7 @@ export function createEstate(
     wiresPerWorker: Math.min(2 * config.maxSessions, MAX_WIRES),
     wireRingBytes: WIRE_RING_BYTES,
     interleavedBacklog: config.interleavedBacklog,
+    messageDeadlineMs: config.limits.messageMs,
     interleavedOverflow: binding.layout.overflow[OVERFLOW_CELL[config.interleavedOverflow]],
   });
   return {

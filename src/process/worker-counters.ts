@@ -4,7 +4,12 @@ import type { StatReport } from '../admin/source.js';
 const COUNTERS: Readonly<Record<string, readonly [unit: string, about: string]>> = {
   connections: ['connections', 'client connections accepted'],
   connectionsAdopted: ['connections', 'client connections taken over from a worker that died'],
-  connectionsRefused: ['connections', 'client connections refused because there were too many'],
+  connectionsRefused: ['connections', 'client connections closed at once: limit-connections, limit-client-connections'],
+  connectionsIdle: ['connections', 'client connections closed: limit-first-request-time, limit-idle-time'],
+  connectionsHeldBack: ['times', 'times that requests were left in a client socket: limit-pending-requests'],
+  requestsLimited: ['requests', 'requests refused: limit-client-requests'],
+  sessionsLimited: ['requests', 'SETUPs refused: limit-client-sessions'],
+  setupsLimited: ['requests', 'SETUPs refused: limit-session-setups'],
   waitingRefused: ['connections', 'connections refused because too many had not said what they are'],
   silent: ['connections', 'connections closed because nothing came'],
   tlsFailures: ['connections', 'TLS handshakes with clients that failed'],

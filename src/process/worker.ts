@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:net';
 import type { Config } from '../config/types.js';
 import { Routes } from '../egress/routes.js';
 import { loadBinding } from '../engine/binding.js';
+import { ClientCells } from '../engine/client-cells.js';
 import { EventRings } from '../engine/event-ring.js';
 import { PacketEngine } from '../engine/packet-engine.js';
 import { ProcessSlot } from '../engine/process-slots.js';
@@ -84,6 +85,7 @@ export class WorkerProcess {
       isMember: ({ ip, port }) => router.serviceByAddress(ip, port) !== undefined,
     });
     const table = new SessionTable(region, worker);
+    const clients = new ClientCells(region, worker);
     const { vaultFd, wakeFds, inboxFd } = inherited;
     const wires = new Wires({ binding, region, worker, vaultFd, wakeFds, inboxFd, now });
     const engine = new PacketEngine({ binding, worker, vaultFd, wakeFds, wires });
@@ -100,6 +102,7 @@ export class WorkerProcess {
       config,
       table,
       engine,
+      clients,
       log: this.#log,
       now,
       services,
@@ -117,6 +120,7 @@ export class WorkerProcess {
       keeper: this.#keeper,
       ports,
       engine,
+      clients,
       wires,
       descriptors: binding,
       legIndex: binding.layout.legIndex,
@@ -210,6 +214,7 @@ export class WorkerProcess {
     return {
       ...this.#ingress.counters,
       ...this.#proxy.counters,
+      ...this.#proxy.admission.counters,
       ...this.#keeper.counters,
       ...this.#proxy.ports.counters,
     };

@@ -1,4 +1,5 @@
 import { PenstockError } from '../errors.js';
+import { type ConnectionLimits, DEFAULT_CONNECTION_LIMITS } from './limits.js';
 import type { RtspMessage } from './message.js';
 import { RtspParser } from './parser.js';
 import { serialize } from './serializer.js';
@@ -6,12 +7,8 @@ import type { PeerAddress, Transport } from './transport.js';
 
 export type { PeerAddress } from './transport.js';
 
-/** A peer that has begun a message must finish it within this time. */
-export const MESSAGE_DEADLINE_MS = 10_000;
 /** Bytes that may wait in a socket before whole interleaved frames are dropped. */
 export const MAX_FRAME_BACKLOG = 1 << 20;
-/** Bytes of messages that may wait before the peer counts as gone: it asks and never reads. */
-export const MAX_MESSAGE_BACKLOG = 4 << 20;
 
 /** After our FIN the peer has this long to take what is left and to send its own. */
 const LINGER_MS = 5_000;
@@ -41,6 +38,7 @@ export class RtspConnection {
   #transport: Transport;
   readonly #handler: ConnectionHandler;
   readonly #parser: RtspParser;
+  readonly #limits: ConnectionLimits;
   #reading = false;
   #ended = false;
   #linger: NodeJS.Timeout | undefined;
@@ -48,14 +46,16 @@ export class RtspConnection {
   #partialSince = 0;
   #completedThen = 0;
 
-  constructor(transport: Transport, handler: ConnectionHandler) {
+  constructor(transport: Transport, handler: ConnectionHandler, limits: Partial<ConnectionLimits> = {}) {
     this.#transport = transport;
     this.#handler = handler;
-    this.#parser = new RtspParser({
-      // A chunk may hold more after the message that made its handler end the connection.
-      onMessage: (message) => (this.over ? undefined : handler.onMessage(message)),
-      onFrame: (channel, frame) => (this.over ? undefined : handler.onFrame(channel, frame)),
-    });
+    this.#limits = { ...DEFAULT_CONNECTION_LIMITS, ...limits };
+    // A chunk may hold more after the message that made its handler end the connection.
+    const whileOpen = {
+      onMessage: (message: RtspMessage) => (this.over ? undefined : handler.onMessage(message)),
+      onFrame: (channel: number, frame: Buffer) => (this.over ? undefined : handler.onFrame(channel, frame)),
+    };
+    this.#parser = new RtspParser(whileOpen, this.#limits);
     this.remote = transport.remote;
     this.local = transport.local;
     this.#open(transport);
@@ -89,7 +89,7 @@ export class RtspConnection {
   send(message: RtspMessage, completes?: RtspConnection): void {
     if (this.over) return;
     this.#transport.write(serialize(message), completes?.transport);
-    if (this.#transport.backlog > MAX_MESSAGE_BACKLOG) this.destroy(new Error('peer does not read'));
+    if (this.#transport.backlog > this.#limits.messageBacklog) this.destroy(new Error('peer does not read'));
   }
 
   /** The message that came last is dealt with, and no other leaves for it. */
@@ -139,7 +139,7 @@ export class RtspConnection {
     if (!midMessage || completed !== this.#completedThen || this.#transport.paused) {
       this.#completedThen = completed;
       this.#partialSince = nowMs;
-    } else if (nowMs - this.#partialSince > MESSAGE_DEADLINE_MS) {
+    } else if (nowMs - this.#partialSince > this.#limits.messageMs) {
       this.#fault(new PenstockError('PENSTOCK_ERR_REQUEST_TIMEOUT', 'a message was not complete in time'));
     }
   }

@@ -1,6 +1,6 @@
 /**
- * What one RTSP message may cost. Exceeding a limit is a coded error and the end of the connection.
- * A frame needs none: its length field has 16 bits.
+ * What one RTSP message may cost where nothing else is said. Exceeding a limit is a coded error and the end of the
+ * connection. A frame needs none: its length field has 16 bits.
  */
 
 /** Characters of a method name. */
@@ -32,4 +32,20 @@ export const DEFAULT_LIMITS: RtspLimits = {
   headers: MAX_HEADERS,
   head: MAX_HEAD,
   body: MAX_BODY,
+};
+
+/** A peer that has begun a message must finish it within this time. */
+const MESSAGE_DEADLINE_MS = 10_000;
+/** Bytes of messages that may wait before the peer counts as gone: it asks and never reads. */
+const MAX_MESSAGE_BACKLOG = 4 << 20;
+
+export interface ConnectionLimits extends RtspLimits {
+  readonly messageMs: number;
+  readonly messageBacklog: number;
+}
+
+export const DEFAULT_CONNECTION_LIMITS: ConnectionLimits = {
+  ...DEFAULT_LIMITS,
+  messageMs: MESSAGE_DEADLINE_MS,
+  messageBacklog: MAX_MESSAGE_BACKLOG,
 };

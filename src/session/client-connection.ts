@@ -1,3 +1,4 @@
+import type { LimitsConfig } from '../config/types.js';
 import { PenstockError } from '../errors.js';
 import type { Claim } from '../router/claim.js';
 import type { Service } from '../router/service.js';
@@ -38,10 +39,8 @@ import type { WireTransport } from './wire-transport.js';
 import type { Wiring } from './wiring.js';
 
 const RTSP_VERSION = 'RTSP/1.0';
-/** Requests a client may have waiting; more are left in its socket until these are answered. */
-const MAX_PENDING_REQUESTS = 32;
-/** A connection that never had to do with a session ends after this long without a request. */
-const IDLE_CONNECTION_MS = 120_000;
+/** RFC 2326 §12.31; a bucket of requests fills within a second. */
+const RETRY_SOON = { 'Retry-After': '1' };
 /** RFC 2326 §11.3.10: the request has to be made for each stream. */
 const AGGREGATE_NOT_ALLOWED = 459;
 
@@ -65,6 +64,7 @@ interface Target {
  */
 export class ClientConnection implements UpstreamHandler, SessionCarrier {
   readonly vserver: Vserver;
+  readonly limits: LimitsConfig;
   readonly #proxy: RtspProxy;
   readonly #connection: RtspConnection;
   readonly #queue: RtspRequest[] = [];
@@ -85,6 +85,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   /** What made the client's bytes unreadable. */
   #fault: Error | undefined;
   #lastRequestMs: number;
+  #sawRequest = false;
   #sawSession = false;
   /** Of the newest DESCRIBE or ANNOUNCE. */
   #presentation = Presentation.NONE;
@@ -94,14 +95,16 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   constructor(proxy: RtspProxy, transport: Transport, vserver: Vserver) {
     this.#proxy = proxy;
     this.vserver = vserver;
+    this.limits = proxy.config.limits;
     this.#lastRequestMs = proxy.now();
-    this.#connection = new RtspConnection(transport, {
-      onMessage: (message) => this.#receive(message),
-      onFrame: (channel, frame) => this.#frames.toServer(channel, frame),
+    const events = {
+      onMessage: (message: RtspMessage) => this.#receive(message),
+      onFrame: (channel: number, frame: Buffer) => this.#frames.toServer(channel, frame),
       onEnd: () => this.#onEnd(),
-      onFault: (error) => this.#onFault(error),
+      onFault: (error: Error) => this.#onFault(error),
       onClose: () => this.#onClose(),
-    });
+    };
+    this.#connection = new RtspConnection(transport, events, this.limits);
     this.#sessions = new ClientSessions(proxy.keeper, this);
     const dial = (service: Service) => proxy.dialer.dial(service);
     this.#upstreams = new Upstreams(this, dial, (upstream) => this.#wiring.follow(upstream));
@@ -135,13 +138,21 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   tick(nowMs: number): void {
     this.#connection.checkDeadline(nowMs);
     this.#upstreams.checkDeadlines(nowMs);
-    if (!this.#busy && !this.#sawSession && nowMs - this.#lastRequestMs > IDLE_CONNECTION_MS) this.close();
+    this.#checkIdle(nowMs);
     if (!this.#busy && this.#sessions.carried.size > 0) this.#wiring.move(false);
     const wireActive = this.#wiring.takeActivity();
     if (this.#frames.takePassed() === 0 && !wireActive) return;
     // Frames that the client's kernel took from us are a sign of life of the client too.
     for (const slot of this.#sessions.carried.slots(({ interleaved }) => interleaved))
       this.#proxy.table.touchClient(slot);
+  }
+
+  #checkIdle(nowMs: number): void {
+    const { firstRequestMs, idleMs } = this.limits;
+    if (this.#busy || this.#sawSession || this.#ended) return;
+    if (nowMs - this.#lastRequestMs <= (this.#sawRequest ? idleMs : firstRequestMs)) return;
+    this.#proxy.counters.connectionsIdle++;
+    this.close();
   }
 
   /** Ends the connection as soon as nothing is being answered. */
@@ -159,8 +170,14 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     }
     if (this.#ended) return;
     this.#queue.push(message);
-    if (this.#queue.length > MAX_PENDING_REQUESTS) this.#connection.pause();
+    if (this.#queue.length > this.limits.pendingRequests) this.#holdBack();
     if (!this.#busy) this.#work().catch((error: Error) => this.#broken(error));
+  }
+
+  /** What follows stays in the client's socket until all that waits is answered. */
+  #holdBack(): void {
+    if (!this.#connection.transport.paused) this.#proxy.counters.connectionsHeldBack++;
+    this.#connection.pause();
   }
 
   /** The client's answer to a request of a server. */
@@ -202,7 +219,9 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   async #answer(request: RtspRequest): Promise<RtspResponse> {
     this.#proxy.counters.requests++;
     this.#lastRequestMs = this.#proxy.now();
+    this.#sawRequest = true;
     try {
+      this.#proxy.admission.request(this.remote.ip);
       if (request.version !== RTSP_VERSION && request.version.toUpperCase() !== RTSP_VERSION) {
         throw new PenstockError('PENSTOCK_ERR_VERSION', `${request.version} is not ${RTSP_VERSION}`);
       }
@@ -221,7 +240,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     const level = known ? (status === 454 || status < 450 ? 'info' : 'warn') : 'error';
     this.#proxy.log[level]({ ...details, err: known ? undefined : error }, (error as Error).message);
     this.#proxy.counters.refused++;
-    return makeResponse(request, status);
+    return makeResponse(request, status, details.code === 'PENSTOCK_ERR_TOO_MANY_REQUESTS' ? RETRY_SOON : {});
   }
 
   /** The address and server id inside the public id. Throws PENSTOCK_ERR_SESSION_NOT_FOUND. */

@@ -1,4 +1,5 @@
 import type { Config } from '../config/types.js';
+import type { ClientCells } from '../engine/client-cells.js';
 import type { Layout } from '../engine/layout.js';
 import type { PacketEngine } from '../engine/packet-engine.js';
 import type { Wires } from '../engine/wires.js';
@@ -10,6 +11,7 @@ import type { Vserver } from '../router/vserver.js';
 import type { RtspConnection } from '../rtsp/connection.js';
 import type { Authority } from '../rtsp/headers/url.js';
 import { type ByteStream, StreamTransport } from '../rtsp/stream-transport.js';
+import { Admission } from './admission.js';
 import { adoptConnections } from './adoption.js';
 import type { CarriedSessions } from './carried-sessions.js';
 import { ClientConnection } from './client-connection.js';
@@ -21,9 +23,6 @@ import type { SessionTable } from './session-table.js';
 import type { Upstreams } from './upstreams.js';
 import { type Descriptors, Wiring } from './wiring.js';
 
-/** Client connections of one worker. */
-const MAX_CONNECTIONS = 16_384;
-
 export interface RtspProxyOptions {
   config: Config;
   log: Logger;
@@ -34,6 +33,8 @@ export interface RtspProxyOptions {
   keeper: SessionKeeper;
   ports: PortAllocator;
   engine: PacketEngine;
+  /** Empty but for the sessions that were adopted. */
+  clients: ClientCells;
   /** Undefined: every connection stays in this process. */
   wires: Wires | undefined;
   descriptors: Descriptors;
@@ -57,9 +58,11 @@ export class RtspProxy {
   readonly ports: PortAllocator;
   readonly engine: PacketEngine;
   readonly legIndex: Layout['legIndex'];
+  readonly admission: Admission;
   readonly counters = {
     connections: 0,
-    connectionsRefused: 0,
+    connectionsIdle: 0,
+    connectionsHeldBack: 0,
     connectionsAdopted: 0,
     requests: 0,
     refused: 0,
@@ -87,6 +90,7 @@ export class RtspProxy {
     this.ports = options.ports;
     this.engine = options.engine;
     this.legIndex = options.legIndex;
+    this.admission = new Admission(options.config.limits, options.clients, () => options.now());
   }
 
   get connections(): number {
@@ -99,20 +103,23 @@ export class RtspProxy {
   }
 
   accept(stream: ByteStream, vserver: Vserver): void {
-    if (this.#connections.size >= MAX_CONNECTIONS) {
-      this.counters.connectionsRefused++;
+    const transport = new StreamTransport(stream);
+    if (!this.admission.connect(transport.remote.ip)) {
       stream.destroy();
       return;
     }
     this.counters.connections++;
-    this.#connections.add(new ClientConnection(this, new StreamTransport(stream), vserver));
+    this.#connections.add(new ClientConnection(this, transport, vserver));
   }
 
   /** Goes on with what a predecessor left to the engine; before the first `accept`. */
   adopt(): void {
     const { wires } = this.#options;
     if (!wires) return;
-    for (const connection of adoptConnections(this, wires)) this.#connections.add(connection);
+    for (const connection of adoptConnections(this, wires)) {
+      this.#connections.add(connection);
+      this.admission.adopt(connection.remote.ip);
+    }
     this.counters.connectionsAdopted += this.#connections.size;
   }
 
@@ -123,7 +130,7 @@ export class RtspProxy {
   }
 
   connectionClosed(connection: ClientConnection): void {
-    this.#connections.delete(connection);
+    if (this.#connections.delete(connection)) this.admission.disconnect(connection.remote.ip);
   }
 
   now(): number {

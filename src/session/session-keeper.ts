@@ -1,4 +1,5 @@
 import type { Config } from '../config/types.js';
+import type { ClientCells } from '../engine/client-cells.js';
 import type { PacketEngine } from '../engine/packet-engine.js';
 import type { Logger } from '../log/logger.js';
 import { hash32 } from '../router/balancer/hash.js';
@@ -38,6 +39,7 @@ export interface SessionKeeperOptions {
   config: Config;
   table: SessionTable;
   engine: PacketEngine;
+  clients: ClientCells;
   log: Logger;
   now(): number;
   /** By the row of the service table. */
@@ -58,6 +60,8 @@ export class SessionKeeper {
   /** When a session is worth looking at again, in ms. */
   readonly #checkAt = new Map<number, number>();
   readonly #told = new Map<string, number>();
+  /** How many SETUPs a session had at this worker. */
+  readonly #setUps = new Map<number, number>();
 
   constructor(options: SessionKeeperOptions) {
     this.#options = options;
@@ -65,12 +69,14 @@ export class SessionKeeper {
 
   /** Takes over what the table's adoption scan left in this worker's slice. */
   adopt(): void {
-    const { table, engine } = this.#options;
+    const { table, engine, clients } = this.#options;
+    clients.clear();
     const perService = new Map<number, number>();
     for (const slot of table.ownSessions()) {
       const session = table.read(slot);
       if (!session) continue;
       perService.set(session.service, (perService.get(session.service) ?? 0) + 1);
+      if (session.client) clients.add('sessions', session.client.ip, 1);
       this.counters.adopted++;
     }
     for (const service of this.#options.services) service.adopt(perService.get(service.index) ?? 0);
@@ -87,12 +93,13 @@ export class SessionKeeper {
     carrier: SessionCarrier,
     claim: Claim | undefined,
   ): number {
-    const { table } = this.#options;
+    const { table, clients } = this.#options;
     let slot = table.findOwn(service.index, serverId);
     if (slot === undefined) {
       slot = table.openSession({ ...details, service: service.index, serverId });
       if (claim) claim.sessionOpened();
       else service.sessionOpened(false);
+      clients.add('sessions', details.client.ip, 1);
       this.counters.opened++;
       this.#options.log.info(
         { session: slot, service: service.name, client: details.client.ip, url: details.controlUrl },
@@ -100,7 +107,13 @@ export class SessionKeeper {
       );
     }
     this.#carriers.set(slot, carrier);
+    this.#setUps.set(slot, this.setUps(slot) + 1);
     return slot;
+  }
+
+  /** How often `open` was called for the session. */
+  setUps(slot: number): number {
+    return this.#setUps.get(slot) ?? 0;
   }
 
   /** Any message of the client about the session. */
@@ -280,11 +293,13 @@ export class SessionKeeper {
   }
 
   #close(slot: number, reason: EndReason): void {
-    const { table, engine, log } = this.#options;
+    const { table, engine, log, clients } = this.#options;
     const session = table.read(slot);
     if (!session) return;
     for (const stream of table.closeSession(slot)) engine.close(stream);
+    if (session.client) clients.add('sessions', session.client.ip, -1);
     this.#checkAt.delete(slot);
+    this.#setUps.delete(slot);
     this.#siblings.delete(slot);
     const service = this.#options.services[session.service];
     service?.sessionClosed();

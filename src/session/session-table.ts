@@ -48,6 +48,8 @@ export interface LegSpec {
   expectsMedia: boolean;
   /** Its packets are not RTP: relayed without a look at them. */
   opaque?: boolean;
+  /** Of what comes from the peer, in bits per second, rounded up to `layout.limits.rateUnit`; 0 or absent = no limit. */
+  maxRate?: number;
   rewrite?: RewriteSpec;
 }
 
@@ -449,6 +451,7 @@ export class SessionTable extends SessionRows {
     region.setU8(at + leg.latching, latching[spec.latching]);
     const flags = (spec.expectsMedia ? legFlags.expectsMedia : 0) | (spec.opaque ? legFlags.opaque : 0);
     region.setU8(at + leg.flags, flags);
+    region.setU16(at + leg.maxRate, Math.ceil((spec.maxRate ?? 0) / this.#layout.limits.rateUnit));
     if (spec.rewrite !== undefined) this.#writeRewrite(at + leg.rewrite, spec.rewrite);
   }
 

@@ -45,6 +45,8 @@ export class Setup {
   /** Server-side listening services by the alternative's place, until one of them is handed over. */
   readonly #pairs: (PortPair | undefined)[] = [];
 
+  /** Of the place of a session that may come about. */
+  #cancelReservation: () => void = () => {};
   /** Whether the session began with this SETUP. */
   #isNew = false;
 
@@ -66,8 +68,12 @@ export class Setup {
     this.#plan = planRequest(this.#offered);
   }
 
-  /** Binds a server-side pair for each UDP alternative. Throws PENSTOCK_ERR_PORTS_EXHAUSTED. */
+  /**
+   * Binds a server-side pair for each UDP alternative. Throws PENSTOCK_ERR_PORTS_EXHAUSTED, and
+   * PENSTOCK_ERR_TOO_MANY_SESSIONS or PENSTOCK_ERR_TOO_MANY_SETUPS where the client may have no more.
+   */
   prepare(): void {
+    this.#admit();
     for (const { kind, clientPorts } of this.#plan) {
       const pair = kind === 'udp' ? this.#proxy.ports.allocate(this.#upstream.local.ip, clientPorts) : undefined;
       this.#pairs.push(pair);
@@ -104,9 +110,21 @@ export class Setup {
   }
 
   release(): void {
+    this.#cancelReservation();
+    this.#cancelReservation = () => {};
     for (const pair of this.#pairs) if (pair) this.#proxy.ports.release(pair);
     this.#pairs.length = 0;
     replaceTransport(this.#request, this.#offered);
+  }
+
+  #admit(): void {
+    const { admission, table, keeper } = this.#proxy;
+    if (this.#serverId === undefined) {
+      this.#cancelReservation = admission.reserveSession(this.#client.remote.ip);
+      return;
+    }
+    const own = table.findOwn(this.#upstream.service.index, this.#serverId);
+    if (own !== undefined) admission.setUp(keeper.setUps(own));
   }
 
   #openSession(reply: RtspResponse, serverId: string): number {
@@ -209,6 +227,7 @@ export class Setup {
       latching,
       expectsMedia: part === 'rtp' && expects[side],
       opaque: !alternative.isRtp,
+      maxRate: this.#proxy.config.limits.streamRate,
     });
     return [
       leg('client', client, 'rtp'),

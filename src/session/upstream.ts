@@ -2,6 +2,7 @@ import { PenstockError } from '../errors.js';
 import type { Service } from '../router/service.js';
 import { type PeerAddress, RtspConnection } from '../rtsp/connection.js';
 import { cseqOf } from '../rtsp/headers/cseq.js';
+import type { ConnectionLimits } from '../rtsp/limits.js';
 import type { RtspMessage, RtspRequest, RtspResponse } from '../rtsp/message.js';
 import { type ByteStream, StreamTransport } from '../rtsp/stream-transport.js';
 import type { Transport } from '../rtsp/transport.js';
@@ -12,6 +13,8 @@ import { unreachable } from './dialer.js';
 export type Dial = (service: Service) => Promise<ByteStream>;
 
 export interface UpstreamHandler {
+  /** Of what the server writes. */
+  readonly limits?: Partial<ConnectionLimits>;
   onServerRequest(upstream: Upstream, request: RtspRequest): void;
   onFrame(upstream: Upstream, channel: number, frame: Buffer): void;
   onUpstreamClose(upstream: Upstream): void;
@@ -68,13 +71,14 @@ export class Upstream {
   /** Over a connection that there is. */
   static over(transport: Transport, service: Service, handler: UpstreamHandler): Upstream {
     const upstream = new Upstream(service, handler);
-    upstream.#connection = new RtspConnection(transport, {
-      onMessage: (message) => upstream.#receive(message),
-      onFrame: (channel, frame) => handler.onFrame(upstream, channel, frame),
+    const events = {
+      onMessage: (message: RtspMessage) => upstream.#receive(message),
+      onFrame: (channel: number, frame: Buffer) => handler.onFrame(upstream, channel, frame),
       onEnd: () => upstream.close(),
-      onFault: (error) => upstream.#onFault(error),
-      onClose: (error) => upstream.#onClose(error),
-    });
+      onFault: (error: Error) => upstream.#onFault(error),
+      onClose: (error: Error | undefined) => upstream.#onClose(error),
+    };
+    upstream.#connection = new RtspConnection(transport, events, handler.limits);
     return upstream;
   }
 

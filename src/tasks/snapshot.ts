@@ -219,6 +219,7 @@ export const TIER_REASONS: Record<Exclude<keyof Layout['tierReason'], 'none'>, s
   refused: 'refused by the kernel',
   settling: 'waits for a pause',
   notRtp: 'not RTP',
+  limited: 'its rate is limited',
   ipsec: 'IPsec policies',
 };
 

@@ -289,3 +289,22 @@ TEST(engine_spreads_streams_over_its_threads) {
     EVENTUALLY(appliance.region().Counters(thread)->Get(Verdict::forwarded) == 80);
   }
 }
+
+TEST(engine_drops_and_counts_what_is_beyond_the_rate_of_a_leg) {
+  Appliance appliance;
+  appliance.Start();
+  Flow flow;
+  flow.control[kMedia].max_rate = 1;  // 12,500 bytes in a second, and as many at once
+  appliance.Open(flow);
+  const Bytes packet = Rtp({.payload = 1238});  // 1250 bytes
+  for (uint32_t i = 0; i < 10; ++i) flow.peers[kMedia].Send(flow.At(kMedia), packet);
+  for (uint32_t i = 0; i < 10; ++i) flow.peers[0].Expect(packet, flow.At(0));
+  const Bytes larger = Rtp({.payload = 20'000});
+  flow.peers[kMedia].Send(flow.At(kMedia), larger);
+  EVENTUALLY(appliance.Count(Verdict::over_rate) == 1);
+  CHECK_EQ(memory::Load(appliance.Data(flow, kMedia).refused), 1u);
+  // The other direction has no limit.
+  flow.peers[table::kClientRtcp].Send(flow.At(table::kClientRtcp), ReceiverReport(5, {}));
+  flow.peers[table::kServerRtcp].Expect(ReceiverReport(5, {}), flow.At(table::kServerRtcp));
+  CHECK(flow.peers[0].Silent());
+}

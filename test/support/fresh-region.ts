@@ -14,6 +14,7 @@ const SMALL: RegionSpec = {
   wireRingBytes: 4096,
   interleavedBacklog: 65536,
   interleavedOverflow: 0,
+  messageDeadlineMs: 10_000,
 };
 
 /** A region as the primary makes it, copied into plain shared memory: a test may have any number of them. */

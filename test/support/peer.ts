@@ -42,8 +42,9 @@ export class Peer {
   }
 
   /** Connects to loopback; `allowHalfOpen`, as RTSP clients that send TEARDOWN and FIN in one go. */
-  static async connect(port: number, host = '127.0.0.1'): Promise<Peer> {
-    const socket = connect({ port, host, allowHalfOpen: true, noDelay: true });
+  static async connect(port: number, host = '127.0.0.1', localAddress?: string): Promise<Peer> {
+    const from = localAddress === undefined ? {} : { localAddress };
+    const socket = connect({ port, host, ...from, allowHalfOpen: true, noDelay: true });
     await once(socket, 'connect');
     return new Peer(socket);
   }

@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import type { Config, ServiceConfig } from '../../src/config/types.js';
+import type { Config, LimitsConfig, ServiceConfig } from '../../src/config/types.js';
 import { Routes } from '../../src/egress/routes.js';
 import { loadBinding } from '../../src/engine/binding.js';
+import { ClientCells } from '../../src/engine/client-cells.js';
 import type { PacketEngine } from '../../src/engine/packet-engine.js';
 import { RegionServiceCells, ServiceRows } from '../../src/engine/service-cells.js';
 import type { SharedRegion } from '../../src/engine/shared-region.js';
@@ -122,10 +123,12 @@ export class ProxyHarness {
     const engine = this.engine as unknown as PacketEngine;
     const dialer = new Dialer(new Routes(base, { vservers: {}, services: {} }), this.config.connectTimeoutMs);
     this.teardowns = new TeardownSender(this.config, dialer, log);
+    const clients = new ClientCells(this.region, 0);
     this.keeper = new SessionKeeper({
       config: this.config,
       table: this.table,
       engine,
+      clients,
       log,
       now,
       services: this.services,
@@ -143,6 +146,7 @@ export class ProxyHarness {
       keeper: this.keeper,
       ports: this.ports,
       engine,
+      clients,
       wires,
       descriptors: loadBinding(),
       legIndex: layout.legIndex,
@@ -164,10 +168,10 @@ export class ProxyHarness {
     this.proxy.accept(socket, this.vserver);
   }
 
-  /** A client. */
-  async connect(): Promise<Peer> {
+  /** A client; `from`: its address, of loopback. */
+  async connect(from?: string): Promise<Peer> {
     const { address, port } = (this.#server as Server).address() as AddressInfo;
-    const peer = await Peer.connect(port, address);
+    const peer = await Peer.connect(port, address, from);
     this.#peers.push(peer);
     return peer;
   }
@@ -222,6 +226,25 @@ const realSockets: Sockets = {
   close: (fd) => loadBinding().closeFd(fd),
 };
 
+export const baseLimits: LimitsConfig = {
+  line: 8_192,
+  headers: 128,
+  head: 32_768,
+  body: 262_144,
+  uri: 2_048,
+  pendingRequests: 32,
+  messageMs: 10_000,
+  firstRequestMs: 30_000,
+  idleMs: 120_000,
+  messageBacklog: 4 << 20,
+  connections: 1_000,
+  clientConnections: 1_000,
+  clientSessions: 1_000,
+  sessionSetups: 64,
+  clientRequests: 0,
+  streamRate: 0,
+};
+
 function baseConfig(services: readonly ServiceAt[]): Config {
   const monitor = { kind: 'none', intervalMs: 1, timeoutMs: 1, rise: 1, fall: 1, jitter: 0, path: '/', expect: [] };
   const specs = services.map(({ host, port, name }, index) => ({
@@ -257,6 +280,7 @@ function baseConfig(services: readonly ServiceAt[]): Config {
     maxSessions: 16,
     maxStreams: 32,
     receiveBuffer: 0,
+    limits: baseLimits,
     interleavedBacklog: 1 << 20,
     interleavedOverflow: 'drop-frames',
     stateDir: '/nowhere',

@@ -88,6 +88,24 @@ describe('defaults', () => {
     ]);
   });
 
+  it('leave room for others where one client takes all that it may', () => {
+    const of = (flags: Record<string, string>) => load({ flags: { server, ...flags } }).config.limits;
+    expect(of({ workers: '2', 'max-sessions': '100', 'limit-connections': '10' })).toMatchObject({
+      connections: 10,
+      clientConnections: 8,
+      clientSessions: 150,
+    });
+    expect(of({ 'limit-client-connections': '3', 'limit-client-sessions': '4' })).toMatchObject({
+      clientConnections: 3,
+      clientSessions: 4,
+    });
+    expect(of({ 'limit-stream-rate': '20000', 'limit-message-time': '500ms', 'limit-line': '1k' })).toMatchObject({
+      streamRate: 20_000_000,
+      messageMs: 500,
+      line: 1_024,
+    });
+  });
+
   it('give plain data that JSON keeps as it is', () => {
     const { config } = load({ flags: { server, admin: '127.0.0.1:9000', 'media-address': ['10.0.0.9=192.0.2.1'] } });
     expect(JSON.parse(JSON.stringify(config))).toEqual(config);

@@ -16,6 +16,7 @@ const SPEC: RegionSpec = {
   wiresPerWorker: 8,
   wireRingBytes: 4096,
   interleavedBacklog: 65536,
+  messageDeadlineMs: 10_000,
   interleavedOverflow: 0,
 };
 

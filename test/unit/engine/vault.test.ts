@@ -106,7 +106,13 @@ describe('the vault', () => {
     const legs = handOver(0, 1);
     await held(1);
     const spec = { workers: 1, engineThreads: 1, services: 1, sessionsPerWorker: 4, streamsPerWorker: 4 };
-    const wires = { wiresPerWorker: 1, wireRingBytes: 4096, interleavedBacklog: 65536, interleavedOverflow: 0 };
+    const wires = {
+      wiresPerWorker: 1,
+      wireRingBytes: 4096,
+      interleavedBacklog: 65536,
+      interleavedOverflow: 0,
+      messageDeadlineMs: 10_000,
+    };
     const region = binding.createRegion({ ...spec, ...wires, ringSlots: 8, quarantineMs: 1 });
     const [ours, theirs] = binding.socketPair();
     const wake = binding.eventFd();

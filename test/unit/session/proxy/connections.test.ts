@@ -1,9 +1,6 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import type { Vserver } from '../../../../src/router/vserver.js';
 import { FakeSockets } from '../../../support/fake-sockets.js';
-import { MemorySocket } from '../../../support/memory-socket.js';
 import { type Peer, rtsp } from '../../../support/peer.js';
-import { ProxyHarness } from '../../../support/proxy-harness.js';
 import {
   answer,
   balancedBy,
@@ -392,20 +389,6 @@ describe('what the client sends', () => {
     farm.proxy.pass(121_000);
     expect(await idle.rest()).toBe('');
     await pass(client, server, request('OPTIONS', URL, 2), answer(2));
-  });
-});
-
-describe('too many clients', () => {
-  it('are refused at the limit, and taken again when others have left', () => {
-    const { proxy } = new ProxyHarness({ services: [{ host: '127.0.0.1', port: 1 }] });
-    const accept = () => proxy.accept(MemorySocket.pair()[0], {} as Vserver);
-    while (proxy.counters.connectionsRefused === 0) accept();
-    expect([proxy.connections, proxy.counters.connections]).toEqual([16_384, 16_384]);
-    proxy.close();
-    expect(proxy.connections).toBe(0);
-    accept();
-    expect(proxy.connections).toBe(1);
-    proxy.close();
   });
 });
 
