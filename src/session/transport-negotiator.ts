@@ -105,7 +105,7 @@ const HIGHEST_PORT = 65535;
  * a parameter there that we did not check.
  */
 const HIDING_PROTOCOL = /["=]/;
-const HIDDEN_PARAMS = /"[^"]*;[^"]*(?:destination|source|port|interleaved)/i;
+const HIDDEN_PARAMS = /"[^"]*[;,][^"]*(?:destination|source|port|interleaved)/i;
 const HIGHEST_CHANNEL = 255;
 
 /**
