@@ -51,6 +51,18 @@ export class MediaClient {
     return this.#server;
   }
 
+  get session(): string {
+    return this.#session;
+  }
+
+  /** So many packets of media, and a report after each. */
+  publish(packets: number): void {
+    for (let sequence = 1; sequence <= packets; sequence++) {
+      this.#pair.rtp.send(rtpPacket(1, sequence, 100), this.#server.rtp, this.#edge);
+      this.#pair.rtcp.send(receiverReport(1), this.#server.rtcp, this.#edge);
+    }
+  }
+
   async play(): Promise<void> {
     await this.rtsp.ok('PLAY', this.#url, { Session: this.#session });
   }

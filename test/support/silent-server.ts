@@ -30,6 +30,10 @@ export class ServedStream {
     return this.#to;
   }
 
+  get serverPort(): number {
+    return this.#pair.port;
+  }
+
   start(): void {
     this.#timer ??= setInterval(() => this.#send(), SEND_MS);
   }
