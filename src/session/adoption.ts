@@ -1,6 +1,9 @@
 import type { Wire } from '../engine/wire.js';
 import type { Wires } from '../engine/wires.js';
-import { ClientConnection, type InheritedStream } from './client-connection.js';
+import type { Vserver } from '../router/vserver.js';
+import { ClientConnection } from './client-connection.js';
+import type { InheritedStream } from './client-sessions.js';
+import type { InheritedUpstream } from './inheritance.js';
 import type { RtspProxy } from './proxy.js';
 import { WireTransport } from './wire-transport.js';
 
@@ -19,7 +22,7 @@ export function adoptConnections(proxy: RtspProxy, wires: Wires): ClientConnecti
     for (const each of [wire, ...upstreams]) left.delete(each);
     const transport = paused(wire);
     const connection = new ClientConnection(proxy, transport, vserver);
-    connection.inherit(transport, upstreams.map(paused), streams.get(wire.slot) ?? []);
+    connection.inherit(transport, upstreamsOf(vserver, upstreams), streams.get(wire.slot) ?? []);
     connections.push(connection);
   }
   for (const wire of left) letGo(wire);
@@ -41,11 +44,20 @@ function inheritedStreams({ table, router }: RtspProxy): Map<number, InheritedSt
     const service = session && services[session.service];
     if (stream?.clientWire === undefined || !session || !service) continue;
     const list = found.get(stream.clientWire) ?? [];
-    list.push({ stream, serverId: session.serverId, service });
+    list.push({ row: stream, serverId: session.serverId, service });
     found.set(stream.clientWire, list);
   }
-  for (const list of found.values()) list.sort((a, b) => a.stream.openedMs - b.stream.openedMs);
+  for (const list of found.values()) list.sort((a, b) => a.row.openedMs - b.row.openedMs);
   return found;
+}
+
+function upstreamsOf({ services }: Vserver, wires: readonly Wire[]): InheritedUpstream[] {
+  return wires.flatMap((wire) => {
+    const service = services.find(({ index }) => index === wire.view.service);
+    if (service) return [{ transport: paused(wire), service }];
+    letGo(wire);
+    return [];
+  });
 }
 
 /** Nothing that comes is handled before everything is in place. */

@@ -5,21 +5,21 @@ import type { Service } from '../router/service.js';
 import type { Vserver } from '../router/vserver.js';
 import { RtspConnection } from '../rtsp/connection.js';
 import type { RtspMessage, RtspRequest, RtspResponse } from '../rtsp/message.js';
-import { isSuccess, makeRequest, makeResponse } from '../rtsp/status.js';
+import { isSuccess, makeResponse } from '../rtsp/status.js';
 import type { Transport } from '../rtsp/transport.js';
-import { AnswerGate } from './answer-gate.js';
 import { type CarriedStream, usesChannelsOf } from './carried-sessions.js';
 import type { ChannelMap } from './channel-map.js';
 import { ClientFaces } from './client-faces.js';
 import { ClientIds } from './client-ids.js';
-import { ClientSessions } from './client-sessions.js';
+import { ClientSessions, type InheritedStream } from './client-sessions.js';
+import { Exchanges } from './exchanges.js';
 import { FrameRelay } from './frame-relay.js';
-import { Inheritance } from './inheritance.js';
+import { Inheritance, type InheritedUpstream } from './inheritance.js';
+import { OwnTeardowns } from './own-teardowns.js';
 import { Presentation } from './presentation.js';
 import type { RtspProxy } from './proxy.js';
 import { nameBase, type Redirection, Redirects } from './redirects.js';
 import {
-  type Faces,
   rewriteClientAnswer,
   rewriteReply,
   rewriteRequest,
@@ -30,10 +30,8 @@ import {
 import { ServerRequests } from './server-requests.js';
 import { ServiceBinding } from './service-binding.js';
 import type { SessionCarrier } from './session-keeper.js';
-import type { StreamView } from './session-rows.js';
 import type { StreamWires } from './session-table.js';
-import { Setup } from './setup.js';
-import { type AnswerListener, Upstream, type UpstreamHandler } from './upstream.js';
+import { isUnreachable, Upstream, type UpstreamHandler } from './upstream.js';
 import { Upstreams } from './upstreams.js';
 import type { WireTransport } from './wire-transport.js';
 import type { Wiring } from './wiring.js';
@@ -41,15 +39,6 @@ import type { Wiring } from './wiring.js';
 const RTSP_VERSION = 'RTSP/1.0';
 /** RFC 2326 §12.31; a bucket of requests fills within a second. */
 const RETRY_SOON = { 'Retry-After': '1' };
-/** RFC 2326 §11.3.10: the request has to be made for each stream. */
-const AGGREGATE_NOT_ALLOWED = 459;
-
-/** A stream of a predecessor, with its session. */
-export interface InheritedStream {
-  stream: StreamView;
-  service: Service;
-  serverId: string;
-}
 
 /** What a request asks for, once its Session id is understood. */
 interface Target {
@@ -76,8 +65,9 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   readonly #faces: ClientFaces;
   readonly #ids: ClientIds;
   readonly #redirects: Redirects;
-  readonly #gate = new AnswerGate();
+  readonly #exchanges: Exchanges;
   readonly #serverRequests = new ServerRequests();
+  readonly #teardowns: OwnTeardowns;
   #busy = false;
   #ended = false;
   #closed = false;
@@ -89,8 +79,6 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   #sawSession = false;
   /** Of the newest DESCRIBE or ANNOUNCE. */
   #presentation = Presentation.NONE;
-  #nextCseq = 1;
-  #inheritance: Inheritance | undefined;
 
   constructor(proxy: RtspProxy, transport: Transport, vserver: Vserver) {
     this.#proxy = proxy;
@@ -113,6 +101,9 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     this.#ids = new ClientIds(proxy.codec);
     this.#faces = new ClientFaces(proxy, this.local, this.#redirects, this.#ids);
     this.#frames = new FrameRelay(proxy, this.#connection, this.channels);
+    const parts = { connection: this.#connection, faces: this.#faces, wiring: this.#wiring };
+    this.#exchanges = new Exchanges({ proxy, client: this, ...parts });
+    this.#teardowns = new OwnTeardowns(proxy);
     this.#binding = new ServiceBinding(proxy.router, vserver, this.remote.ip);
   }
 
@@ -198,7 +189,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     this.#proxy.log.error({ err: error, client: this.remote.ip }, 'a connection broke');
     this.#busy = false;
     this.#connection.destroy(error);
-    this.#gate.open();
+    this.#exchanges.gate.open();
   }
 
   /** Answers one request after the other: the order of the answers is that of the requests. */
@@ -207,8 +198,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     for (let request = this.#queue.shift(); request; request = this.#queue.shift()) {
       const reply = await this.#answer(request);
       this.#connection.send(reply, this.#connection);
-      this.#openGate();
-      this.#inheritance?.settle();
+      this.#exchanges.finish();
       if (this.#sessions.carried.interleaved) this.#wiring.move(this.#queue.length > 0);
     }
     this.#busy = false;
@@ -314,8 +304,8 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     service.requestSent();
     const reply =
       request.method === 'SETUP'
-        ? await this.#setUp(request, upstream, faces, serverId)
-        : await this.#ask(upstream, request, faces);
+        ? await this.#exchanges.setUp(upstream, request, serverId, this.#presentation)
+        : await this.#exchanges.ask(upstream, request);
     const redirection = this.#redirects.read(reply, request.uri);
     if (redirection && serverId === undefined && this.#redirects.shouldFollow(request, redirection, followed)) {
       const found = await this.#follow(request, redirection, followed + 1);
@@ -333,7 +323,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     const asked = request.uri;
     const former = this.#binding.service;
     // What the former server sent behind its answer waits for no answer of its own.
-    this.#openGate();
+    this.#exchanges.settle();
     this.#binding.move(service);
     if (former && former !== service && this.#sessions.carried.size === 0)
       this.#upstreams.connected(former)?.closeWhenIdle();
@@ -349,63 +339,6 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
       request.uri = asked;
       return undefined;
     }
-  }
-
-  #ask(upstream: Upstream, request: RtspRequest, faces: Faces): Promise<RtspResponse> {
-    const { replyTimeoutMs } = this.#proxy.config;
-    const listener: AnswerListener = {
-      onSend: () => this.#wiring.forwarding(upstream, this.#faces.name),
-      onProvisional: (provisional) => {
-        rewriteReply(provisional, faces);
-        this.#connection.send(provisional, upstream.connection);
-      },
-      onFinal: () => this.#gate.close(upstream),
-    };
-    if (!this.#inheritance?.expects(upstream)) return upstream.request(request, replyTimeoutMs, listener);
-    const answer = upstream.answerOf(request, replyTimeoutMs, listener);
-    this.#inheritance.settle();
-    return answer;
-  }
-
-  async #setUp(
-    request: RtspRequest,
-    upstream: Upstream,
-    faces: Faces,
-    serverId: string | undefined,
-  ): Promise<RtspResponse> {
-    const setup = new Setup(this.#proxy, this, upstream, request, serverId, this.#presentation);
-    let reply: RtspResponse | undefined;
-    try {
-      await this.#forgetInherited(request, upstream, faces);
-      setup.prepare();
-      reply = await this.#ask(upstream, request, faces);
-      setup.complete(reply);
-      return reply;
-    } catch (error) {
-      if (reply) setup.undo(reply);
-      throw error;
-    } finally {
-      setup.release();
-      if (reply && reply.status >= 500 && serverId === undefined) this.#setupRefused(upstream.service, reply);
-    }
-  }
-
-  /** What our predecessor had prepared for its SETUP is gone with it: the answer is of no use, the server is asked anew. */
-  async #forgetInherited(request: RtspRequest, upstream: Upstream, faces: Faces): Promise<void> {
-    if (!this.#inheritance?.expects(upstream)) return;
-    await this.#ask(upstream, request, faces);
-    this.#openGate();
-  }
-
-  /** A server's answer was sent on, or is of no use. */
-  #openGate(): void {
-    if (this.#gate.answered) this.#wiring.answered(this.#gate.answered);
-    this.#gate.open();
-  }
-
-  #setupRefused(service: Service, reply: RtspResponse): void {
-    service.setupRefused();
-    this.#proxy.serviceFailed(service, `SETUP answered ${reply.status} ${reply.reason}`);
   }
 
   /** What an answer, as the client gets it, tells about media and session. */
@@ -454,55 +387,28 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     return true;
   }
 
-  /** A TEARDOWN of our own, behind whatever the server is being asked. `streams`: their URLs, where the URL is of them all. */
   sendTeardown(upstream: Upstream, url: string, serverId: string, streams: readonly string[] = []): void {
-    const request = makeRequest('TEARDOWN', url, { CSeq: String(this.#nextCseq++), Session: serverId });
-    upstream.request(request, this.#proxy.config.replyTimeoutMs).then(
-      ({ status }) => {
-        this.#proxy.log.debug({ service: upstream.service.name, status }, 'TEARDOWN answered');
-        if (status === AGGREGATE_NOT_ALLOWED) for (const each of streams) this.sendTeardown(upstream, each, serverId);
-      },
-      (error: unknown) => {
-        // The connection went away under it; the server may still hold the session.
-        if (isUnreachable(error)) this.#proxy.keeper.sendTeardown(upstream.service, url, serverId);
-        else this.#proxy.log.debug({ service: upstream.service.name, err: error }, 'TEARDOWN failed');
-      },
-    );
+    this.#teardowns.send(upstream, url, serverId, streams);
   }
 
   /** Goes on where a predecessor stopped. All wires are paused until the engine has said where they stand. */
-  inherit(client: WireTransport, upstreams: readonly WireTransport[], streams: readonly InheritedStream[]): void {
-    const services = new Map(this.vserver.services.map((service) => [service.index, service]));
-    for (const transport of upstreams) {
-      const service = services.get(transport.wire.view.service);
-      if (service) this.#upstreams.add(Upstream.over(transport, service, this));
-      else transport.destroy();
-    }
+  inherit(client: WireTransport, upstreams: readonly InheritedUpstream[], streams: readonly InheritedStream[]): void {
+    for (const { transport, service } of upstreams) this.#upstreams.add(Upstream.over(transport, service, this));
     this.#faces.inherit(client.wire.view.authority);
-    for (const stream of streams) this.#inheritStream(stream);
-    this.#serverRequests.inherit([...this.#upstreams]);
-    this.#inheritance = new Inheritance(client, [...this.#upstreams]);
-  }
-
-  #inheritStream({ stream: { slot, session, urlHash, ...row }, service, serverId }: InheritedStream): void {
-    const { clientChannels, serverChannels } = row;
-    const common = { stream: slot, urlHash, url: undefined };
-    const upstream = this.#upstreams.connected(service);
-    if (row.transport !== this.#proxy.table.transports.interleaved) {
-      this.carry(session, service, serverId, { ...common, kind: 'udp' });
-    } else if (upstream) {
-      const channels = [clientChannels.rtp, clientChannels.rtcp];
-      this.channels.open(upstream, serverChannels, clientChannels, slot, this.#proxy.legIndex);
-      this.carry(session, service, serverId, { ...common, kind: 'interleaved', channels, upstream });
+    for (const stream of streams) {
+      const upstream = this.#upstreams.connected(stream.service);
+      const carried = this.#sessions.inherit(stream, upstream, this.#proxy);
+      if (carried) this.carry(stream.row.session, stream.service, stream.serverId, carried);
     }
-    this.#proxy.keeper.attach(session, this);
+    this.#serverRequests.inherit([...this.#upstreams]);
+    this.#exchanges.inherit(new Inheritance(client, [...this.#upstreams]));
   }
 
   // ---- upstream side
 
   onServerRequest(upstream: Upstream, request: RtspRequest): void {
-    if (this.#gate.closed) {
-      this.#gate.wait(() => this.onServerRequest(upstream, request));
+    if (this.#exchanges.gate.closed) {
+      this.#exchanges.gate.wait(() => this.onServerRequest(upstream, request));
       return;
     }
     for (const slot of this.#slotsAt(upstream.service)) this.#proxy.table.touchServer(slot);
@@ -514,8 +420,8 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   }
 
   onFrame(upstream: Upstream, channel: number, frame: Buffer): void {
-    if (this.#gate.closed) {
-      this.#gate.wait(() => this.onFrame(upstream, channel, frame));
+    if (this.#exchanges.gate.closed) {
+      this.#exchanges.gate.wait(() => this.onFrame(upstream, channel, frame));
       return;
     }
     this.#frames.toClient(upstream, channel, frame);
@@ -565,8 +471,4 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     this.#connection.end();
     this.#proxy.connectionClosed(this);
   }
-}
-
-function isUnreachable(error: unknown): error is PenstockError {
-  return error instanceof PenstockError && error.code === 'PENSTOCK_ERR_SERVICE_UNREACHABLE';
 }

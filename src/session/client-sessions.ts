@@ -1,11 +1,21 @@
 import type { Service } from '../router/service.js';
 import type { RtspRequest, RtspResponse } from '../rtsp/message.js';
-import { type CarriedSession, CarriedSessions } from './carried-sessions.js';
+import { type CarriedSession, CarriedSessions, type CarriedStream } from './carried-sessions.js';
 import type { ChannelMap } from './channel-map.js';
+import type { RtspProxy } from './proxy.js';
 import type { EndReason, SessionCarrier, SessionKeeper } from './session-keeper.js';
+import type { StreamView } from './session-rows.js';
+import type { Upstream } from './upstream.js';
 
 /** Statuses of a TEARDOWN after which the session is still wanted: authentication, wrong state, redirection. */
 const TEARDOWN_GOES_ON = new Set([401, 407, 455, 459, 460]);
+
+/** A stream of a predecessor, with its session. */
+export interface InheritedStream {
+  row: StreamView;
+  service: Service;
+  serverId: string;
+}
 
 /** What the exchanges of one client connection do to the sessions that were set up over it. */
 export class ClientSessions {
@@ -20,6 +30,17 @@ export class ClientSessions {
 
   get channels(): ChannelMap {
     return this.carried.channels;
+  }
+
+  /** A stream that a predecessor set up; undefined where its frames have lost their connection to the server. */
+  inherit(stream: InheritedStream, upstream: Upstream | undefined, proxy: RtspProxy): CarriedStream | undefined {
+    const { slot, urlHash, transport, clientChannels, serverChannels } = stream.row;
+    this.#keeper.attach(stream.row.session, this.#carrier);
+    const common = { stream: slot, urlHash, url: undefined };
+    if (transport !== proxy.table.transports.interleaved) return { ...common, kind: 'udp' };
+    if (!upstream) return undefined;
+    this.channels.open(upstream, serverChannels, clientChannels, slot, proxy.legIndex);
+    return { ...common, kind: 'interleaved', channels: [clientChannels.rtp, clientChannels.rtcp], upstream };
   }
 
   /** An answer of the server to a request of the session. */

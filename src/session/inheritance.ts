@@ -1,5 +1,11 @@
+import type { Service } from '../router/service.js';
 import type { Upstream } from './upstream.js';
 import type { WireTransport } from './wire-transport.js';
+
+export interface InheritedUpstream {
+  transport: WireTransport;
+  service: Service;
+}
 
 /**
  * What a predecessor may have left half done on a client connection: a request that it passed on, whose answer is

@@ -228,3 +228,8 @@ function belongs(response: RtspResponse, cseq: number | undefined): boolean {
 function badReply(service: Service, why: string): PenstockError {
   return new PenstockError('PENSTOCK_ERR_SERVICE_REPLY', `${service.name} (${service.ip}:${service.port}): ${why}`);
 }
+
+/** The connection could not be made, or went away before anything of an answer came. */
+export function isUnreachable(error: unknown): error is PenstockError {
+  return error instanceof PenstockError && error.code === 'PENSTOCK_ERR_SERVICE_UNREACHABLE';
+}

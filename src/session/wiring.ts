@@ -76,10 +76,13 @@ export class Wiring {
     for (const { upstream, wire } of moved) exchange(upstream.connection, wire);
   }
 
-  /** A new upstream of a client that was moved is moved before anything is asked of it. Throws PENSTOCK_ERR_TABLE_FULL. */
+  /**
+   * A new upstream of a client that was moved is moved before anything is asked of it. Throws PENSTOCK_ERR_TABLE_FULL.
+   * One over TLS stays here: its frames pass us on their way to the client, which can send it none.
+   */
   follow(upstream: Upstream): void {
     const clientWire = this.#clientWire;
-    if (!clientWire) return;
+    if (!clientWire || !isQuiet(upstream.connection)) return;
     if (!this.#options.wires?.hasRoom(1)) throw new PenstockError('PENSTOCK_ERR_TABLE_FULL', 'no free row for a wire');
     exchange(upstream.connection, this.#handUpstream(upstream, clientWire));
   }
