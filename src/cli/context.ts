@@ -15,7 +15,7 @@ export interface Probe {
 /** What the command line needs from the rest; main.ts gives the real ones, tests give fakes. */
 export interface Hooks {
   /** Runs an appliance to its end. */
-  serve(config: Config, hooks: { onReady?(): void; replaceable?: boolean }): Promise<void>;
+  serve(config: Config, hooks: { onReady?(): void; replaceable?: boolean; reread?(): Promise<Config> }): Promise<void>;
   /** Throws PENSTOCK_ERR_ADDON if the addon cannot be loaded. */
   probe(): Promise<Probe>;
 }

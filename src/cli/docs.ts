@@ -1,5 +1,6 @@
 /** The generated pages of docs/: from the option table, the table of errors and the commands. */
 import { type Command, Help } from 'commander';
+import { LIVE_OPTIONS } from '../config/reload.js';
 import {
   envName,
   LIMIT_OPTIONS,
@@ -37,6 +38,24 @@ start from.
 - Durations are seconds, or have a unit: \`500ms\`, \`90s\`, \`2m\`, \`1h\`.
 - Relative paths in a file are relative to that file.
 - IPv6 addresses stand in brackets; in YAML such a value needs quotes.
+
+## Reloading
+
+On SIGHUP a running appliance reads its configuration again: the file, with the flags and the environment
+that it was started with. A file with a fault changes nothing; the log names the fault. Sessions and
+connections go on. Without a restart these change:
+
+- the services of a vserver, with their weights, limits, monitors and names, and its \`method\`. The
+  sessions of a service that is removed go on until they end; it gets no new ones. A weight that
+  \`penstock set\` gave stays until the file names another.
+- the certificates and authorities that the file names (files that change by themselves are noticed anyway),
+  but not what is asked of clients;
+- the session keys: the key file is read again. To rotate, put the new key before the old one, and take
+  the old one out when the sessions that began under it have ended.
+- ${LIVE_OPTIONS.map((name) => `\`${name}\``).join(', ')}, for what begins from then on.
+
+Whatever else is different is named in one line of the log and stays as it was until a restart or
+\`penstock upgrade\`.
 
 ## Options
 

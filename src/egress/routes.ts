@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
-import type { Config, ServiceConfig } from '../config/types.js';
+import type { ServiceConfig } from '../config/types.js';
+import type { ServicePlace } from '../router/farm.js';
 import type { ServiceAddress } from '../router/service.js';
 import { certificatesIn, type TlsMaterial } from '../tls/material.js';
 
@@ -10,29 +11,43 @@ export interface Route extends ServiceAddress {
   tls?: ConnectionOptions;
 }
 
-/** The routes to all services. A route stays the same object when certificates are exchanged. */
+/** The routes to all services, by row. A route stays the same object as long as its service has the row. */
 export class Routes {
-  readonly #routes = new Map<string, Route>();
-  readonly #services: readonly ServiceConfig[];
+  readonly #routes = new Map<number, Route>();
+  #places: readonly ServicePlace[] = [];
 
-  constructor(config: Pick<Config, 'vservers'>, material: TlsMaterial) {
-    this.#services = config.vservers.flatMap(({ services }) => services);
-    for (const { name, ip, port } of this.#services) this.#routes.set(name, { ip, port });
-    this.update(material);
+  constructor(places: readonly ServicePlace[], material: TlsMaterial) {
+    this.update(material, places);
   }
 
-  /** To the service of that name. */
-  to(name: string): Route {
-    const route = this.#routes.get(name);
-    if (!route) throw new TypeError(`no service has the name ${name}`);
+  /** To the service of that row. */
+  to(row: number): Route {
+    const route = this.#routes.get(row);
+    if (!route) throw new TypeError(`no service has row ${row}`);
     return route;
   }
 
-  update(material: TlsMaterial): void {
-    for (const service of this.#services) {
+  /** Other certificates, or other services. One that is leaving keeps its authorities. */
+  update(material: TlsMaterial, places: readonly ServicePlace[] = this.#places): void {
+    this.#places = places;
+    const rows = new Set(places.map(({ row }) => row));
+    for (const row of this.#routes.keys()) if (!rows.has(row)) this.#routes.delete(row);
+    for (const { row, service, leaving } of places) {
+      const known = this.#routes.get(row);
+      if (leaving && known) continue;
+      const route = this.#routeFor(row, service);
       const tls = tlsOptions(service, material.services[service.name]);
-      if (tls) this.to(service.name).tls = tls;
+      if (tls) route.tls = tls;
+      else delete route.tls;
     }
+  }
+
+  #routeFor(row: number, { ip, port }: ServiceConfig): Route {
+    const known = this.#routes.get(row);
+    if (known?.ip === ip && known.port === port) return known;
+    const route = { ip, port };
+    this.#routes.set(row, route);
+    return route;
   }
 }
 

@@ -74,6 +74,17 @@ export class ServiceRows {
     };
   }
 
+  /** A service gets a row that was free: no worker has it, so their columns may be written. */
+  begin(service: number, { weight, maxSessions }: Pick<ServiceRow, 'weight' | 'maxSessions'>): void {
+    const { workers } = this.#region.geometry;
+    for (let worker = 0; worker < workers; worker++) {
+      this.#region.clear(this.#region.loadAt(service, worker), this.#region.layout.sizes.load);
+    }
+    this.setState(service, 'unknown');
+    this.setWeight(service, weight);
+    this.setMaxSessions(service, maxSessions);
+  }
+
   /** Sum of a cell over all workers. */
   total(service: number, cell: OwnCell): number {
     return sumOverWorkers(this.#region, service, cell);

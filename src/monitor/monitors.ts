@@ -12,7 +12,6 @@ export interface MonitoredService extends ServiceIdentity {
 }
 
 export interface MonitorsOptions {
-  services: readonly MonitoredService[];
   /** A verdict changed. The caller combines it with what the operator ordered (draining, disabled). */
   onChange: (service: MonitoredService, verdict: 'up' | 'down', reason: string) => void;
   clock?: Clock;
@@ -24,24 +23,43 @@ export interface MonitorsOptions {
 /** The monitors of all services of the appliance. Runs in the primary. */
 export class Monitors {
   /** By row of the service table. */
-  readonly #monitors: ReadonlyMap<number, Monitor>;
+  readonly #monitors = new Map<number, Monitor>();
+  readonly #options: Required<MonitorsOptions>;
+  #running = false;
 
-  constructor({ services, onChange, clock = systemClock, random = Math.random, probeFor = ownProbe }: MonitorsOptions) {
-    this.#monitors = new Map(
-      services.map((service) => {
-        const report = (verdict: 'up' | 'down', reason: string) => onChange(service, verdict, reason);
-        const options = { config: service.monitor, probe: probeFor(service), onChange: report, clock, random };
-        return [service.index, new Monitor(options)];
-      }),
-    );
+  constructor({ onChange, clock = systemClock, random = Math.random, probeFor = ownProbe }: MonitorsOptions) {
+    this.#options = { onChange, clock, random, probeFor };
   }
 
   start(): void {
+    this.#running = true;
     for (const monitor of this.#monitors.values()) monitor.start();
   }
 
   async stop(): Promise<void> {
+    this.#running = false;
     await Promise.all([...this.#monitors.values()].map((monitor) => monitor.stop()));
+  }
+
+  /** Watches a service from now on; whatever was found out about its row before is forgotten. */
+  watch(service: MonitoredService): void {
+    this.unwatch(service.index);
+    const { onChange, probeFor, clock, random } = this.#options;
+    const report = (verdict: 'up' | 'down', reason: string) => onChange(service, verdict, reason);
+    const monitor = new Monitor({
+      config: service.monitor,
+      probe: probeFor(service),
+      onChange: report,
+      clock,
+      random,
+    });
+    this.#monitors.set(service.index, monitor);
+    if (this.#running) monitor.start();
+  }
+
+  unwatch(service: number): void {
+    void this.#monitors.get(service)?.stop();
+    this.#monitors.delete(service);
   }
 
   /** A worker could not connect to the service (its row), or got no or a bad answer. Unknown rows are ignored. */

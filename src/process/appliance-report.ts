@@ -9,15 +9,18 @@ import type {
   UpgradeReport,
   VserverReport,
 } from '../admin/source.js';
-import type { Config, ServiceConfig } from '../config/types.js';
+import type { Config } from '../config/types.js';
 import type { NativeBinding } from '../engine/binding.js';
 import { readCounters } from '../engine/counters.js';
 import { readProcesses } from '../engine/process-slots.js';
 import type { ServiceRows } from '../engine/service-cells.js';
 import type { SharedRegion } from '../engine/shared-region.js';
+import type { ServicePlace } from '../router/farm.js';
 import { TaskPool } from '../tasks/pool.js';
+import type { Names } from '../tasks/snapshot.js';
 import { formatAddress, type OpenListener } from './listeners.js';
 import type { ServiceHealth } from './service-health.js';
+import type { ServiceTable } from './service-table.js';
 import { describeTiers } from './tier-counts.js';
 import { describeWorkerCounter } from './worker-counters.js';
 import type { WorkerProcesses } from './worker-processes.js';
@@ -28,6 +31,7 @@ export interface ApplianceReportOptions {
   config: Config;
   region: SharedRegion;
   rows: ServiceRows;
+  services: ServiceTable;
   health: ServiceHealth;
   listeners: readonly OpenListener[];
   workers: WorkerProcesses;
@@ -39,17 +43,11 @@ export interface ApplianceReportOptions {
 /** The appliance as the admin API shows and changes it; everything is read from the region. */
 export class ApplianceReport implements AdminSource {
   readonly #options: ApplianceReportOptions;
-  readonly #services: { spec: ServiceConfig; vserver: string }[];
   readonly #tasks: TaskPool;
 
   constructor(options: ApplianceReportOptions) {
     this.#options = options;
-    const { vservers } = options.config;
-    this.#services = vservers.flatMap(({ name, services }) => services.map((spec) => ({ spec, vserver: name })));
-    this.#tasks = new TaskPool(options.region, {
-      vservers: vservers.map(({ name }) => name),
-      services: this.#services.map(({ spec }) => spec.name),
-    });
+    this.#tasks = new TaskPool(options.region, () => this.#names());
   }
 
   ready(): boolean {
@@ -57,8 +55,8 @@ export class ApplianceReport implements AdminSource {
   }
 
   sessionCount(): number {
-    const { rows } = this.#options;
-    return this.#services.reduce((sum, _, service) => sum + rows.total(service, 'sessions'), 0);
+    const { rows, services } = this.#options;
+    return services.places.reduce((sum, { row }) => sum + rows.total(row, 'sessions'), 0);
   }
 
   vservers(): VserverReport[] {
@@ -78,7 +76,7 @@ export class ApplianceReport implements AdminSource {
   }
 
   services(): ServiceReport[] {
-    return this.#services.map((_, index) => this.#service(index));
+    return this.#options.services.places.map((place) => this.#service(place));
   }
 
   sessions(): Promise<SessionReport[]> {
@@ -132,17 +130,17 @@ export class ApplianceReport implements AdminSource {
   }
 
   changeService(name: string, action: ServiceAction): ServiceReport | undefined {
-    const index = this.#indexOf(name);
-    if (index < 0) return undefined;
-    this.#options.health.order(index, ORDERS[action]);
-    return this.#service(index);
+    const place = this.#find(name);
+    if (!place) return undefined;
+    this.#options.health.order(place.row, ORDERS[action]);
+    return this.#service(place);
   }
 
   setWeight(name: string, weight: number): ServiceReport | undefined {
-    const index = this.#indexOf(name);
-    if (index < 0) return undefined;
-    this.#options.rows.setWeight(index, weight);
-    return this.#service(index);
+    const place = this.#find(name);
+    if (!place) return undefined;
+    this.#options.rows.setWeight(place.row, weight);
+    return this.#service(place);
   }
 
   upgrade(): Promise<UpgradeReport> {
@@ -153,17 +151,23 @@ export class ApplianceReport implements AdminSource {
     await this.#tasks.close();
   }
 
-  #indexOf(name: string): number {
-    return this.#services.findIndex(({ spec }) => spec.name === name);
+  /** One that is leaving takes no orders, and may share its name with another that has come. */
+  #find(name: string): ServicePlace | undefined {
+    return this.#options.services.places.find(({ service, leaving }) => service.name === name && !leaving);
   }
 
-  #service(index: number): ServiceReport {
-    const { rows, health, binding } = this.#options;
-    const { spec, vserver } = this.#services[index] as { spec: ServiceConfig; vserver: string };
+  #names(): Names {
+    const services: string[] = [];
+    for (const { row, service } of this.#options.services.places) services[row] = service.name;
+    return { vservers: this.#options.config.vservers.map(({ name }) => name), services };
+  }
+
+  #service({ row: index, vserver, service: spec }: ServicePlace): ServiceReport {
+    const { config, rows, health, binding } = this.#options;
     const row = rows.read(index);
     return {
       name: spec.name,
-      vserver,
+      vserver: config.vservers[vserver]?.name ?? '',
       address: formatAddress({ address: spec.ip, port: spec.port }),
       state: row.state,
       reason: health.reason(index),

@@ -2,13 +2,13 @@ import type { Config } from '../config/types.js';
 import { loadBinding } from '../engine/binding.js';
 import { ProcessSlot } from '../engine/process-slots.js';
 import { ENGINE_SLOT, SharedRegion } from '../engine/shared-region.js';
-import { createLogger } from '../log/logger.js';
+import { createLogger, type Logger } from '../log/logger.js';
 import { type EngineInheritance, leaveSignalsToPrimary, readInheritance, sendToPrimary, type ToEngine } from './ipc.js';
 
 const HEARTBEAT_MS = 250;
 
 /** The engine process: its JavaScript only starts, stops and reports. */
-function run(config: Config): void {
+function run(config: Config): Logger {
   const log = createLogger({ level: config.logLevel, process: 'engine' });
   const binding = loadBinding();
   binding.raiseFileLimit();
@@ -34,14 +34,22 @@ function run(config: Config): void {
   slot.setState('ready');
   setInterval(() => slot.beat(), HEARTBEAT_MS);
   sendToPrimary({ type: 'ready' });
+  return log;
 }
 
 leaveSignalsToPrimary();
 process.on('disconnect', () => process.exit(0));
+let log: Logger | undefined;
 process.on('message', (message: ToEngine) => {
-  if (message.type === 'init') run(message.config);
-  else {
-    loadBinding().engineStop();
-    process.exit(0);
+  switch (message.type) {
+    case 'init':
+      log = run(message.config);
+      break;
+    case 'reload':
+      if (log) log.level = message.config.logLevel;
+      break;
+    case 'finish':
+      loadBinding().engineStop();
+      process.exit(0);
   }
 });

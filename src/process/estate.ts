@@ -4,6 +4,8 @@ import { SharedRegion } from '../engine/shared-region.js';
 import { type OpenListener, openListeners } from './listeners.js';
 
 const RING_SLOTS = 4096;
+/** Rows for services that a reload brings. */
+const SPARE_SERVICES = 64;
 /** Of a worker. A connection that finds none free stays with its worker. */
 const MAX_WIRES = 16_384;
 const WIRE_RING_BYTES = 256 * 1024;
@@ -29,7 +31,7 @@ export function createEstate(
   const regionFd = binding.createRegion({
     workers: config.workers,
     engineThreads: config.engineThreads,
-    services: servicesOf(config).length,
+    services: Math.min(servicesOf(config).length + SPARE_SERVICES, binding.layout.limits.maxServices),
     sessionsPerWorker: config.maxSessions,
     streamsPerWorker: config.maxStreams,
     ringSlots: RING_SLOTS,

@@ -1,5 +1,6 @@
 import type { Config } from '../config/types.js';
 import type { OffloadMaps } from '../engine/binding.js';
+import type { ServicePlace } from '../router/farm.js';
 import type { RecentNews } from '../router/persistence.js';
 import type { TlsMaterial } from '../tls/material.js';
 
@@ -8,7 +9,9 @@ import type { TlsMaterial } from '../tls/material.js';
  * travels here: per session at most a few, per packet none.
  */
 export type ToWorker =
-  | { type: 'init'; config: Config; tls: TlsMaterial }
+  | { type: 'init'; config: Config; places: readonly ServicePlace[]; tls: TlsMaterial }
+  /** The configuration is another one; see planReload. */
+  | { type: 'reload'; config: Config; places: readonly ServicePlace[]; tls: TlsMaterial }
   /** The files of certificates changed. */
   | { type: 'tls'; material: TlsMaterial }
   /** A session was seen alive, or ended, at another worker. */
@@ -34,7 +37,7 @@ export type ToPrimary =
   | { type: 'service-worked'; service: number }
   | { type: 'worker-stats'; stats: WorkerStats };
 
-export type ToEngine = { type: 'init'; config: Config } | { type: 'finish' };
+export type ToEngine = { type: 'init' | 'reload'; config: Config } | { type: 'finish' };
 
 export interface WorkerStats {
   [counter: string]: number;

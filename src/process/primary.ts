@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { type AdminServer, startAdminServer } from '../admin/server.js';
-import type { Config, ServiceConfig } from '../config/types.js';
+import type { Config } from '../config/types.js';
 import { Routes } from '../egress/routes.js';
 import { loadBinding, type NativeBinding } from '../engine/binding.js';
 import { readCounterValues } from '../engine/counters.js';
@@ -16,12 +16,14 @@ import type { TlsMaterial } from '../tls/material.js';
 import { ApplianceReport } from './appliance-report.js';
 import { CounterAlarms } from './counter-alarms.js';
 import { startEngine } from './engine-process.js';
-import { createEstate, type Estate, servicesOf, sizesOf } from './estate.js';
-import type { ToPrimary } from './ipc.js';
+import { createEstate, type Estate, sizesOf } from './estate.js';
+import type { ToEngine, ToPrimary } from './ipc.js';
 import { listenUrl } from './listeners.js';
 import { Offload } from './offload.js';
+import { Reloader } from './reloader.js';
 import { ServiceHealth } from './service-health.js';
-import { namesOf, Successor } from './successor.js';
+import { ServiceTable } from './service-table.js';
+import { Successor } from './successor.js';
 import { Supervisor } from './supervisor.js';
 import { Upgrade } from './upgrade.js';
 import type { UpgradeMode } from './upgrade-messages.js';
@@ -41,6 +43,8 @@ const HAND_OVER_GRACE_MS = 2_000;
 export interface PrimaryHooks {
   /** Whether the same command line may start a new version beside this one. Default true. */
   replaceable?: boolean;
+  /** Reads the configuration again, as at the start. Throws what is wrong with it. */
+  reread?(): Promise<Config>;
   onReady?(listeners: { address: string; port: number }[]): void;
 }
 
@@ -70,7 +74,9 @@ class Primary {
   readonly #workers: WorkerProcesses;
   readonly #engine: Supervisor;
   readonly #offload: Offload;
+  readonly #services: ServiceTable;
   readonly #health: ServiceHealth;
+  readonly #reloader: Reloader;
   readonly #report: ApplianceReport;
   readonly #watchdog: Watchdog;
   readonly #alarms: CounterAlarms;
@@ -92,18 +98,21 @@ class Primary {
     // Before the workers, so that they all find the same key.
     loadSessionKeys(config.sessionKeyFile, config.stateDir);
     this.#tls = new TlsFiles(config, this.#log, (material) => this.#updateTls(material));
-    this.#routes = new Routes(config, this.#tls.material);
     this.#binding = loadBinding();
     this.#binding.raiseFileLimit();
     const bequest = Successor.findBequest();
     this.#successor = bequest && new Successor(this.#binding, config, bequest);
     this.#estate = this.#successor?.estate ?? createEstate(this.#binding, config);
-    const services = servicesOf(config);
     const rows = new ServiceRows(this.#estate.region);
-    if (this.#successor?.mode !== 'adopt') {
-      for (const [index, service] of services.entries()) initialiseService(rows, index, service);
-    }
-    this.#health = new ServiceHealth(services, this.#routes, rows, this.#log);
+    const adopts = this.#successor?.mode === 'adopt';
+    this.#services = new ServiceTable(config, {
+      capacity: this.#estate.region.geometry.services,
+      former: adopts ? (bequest?.services ?? []) : [],
+      now: () => this.#binding.monotonicMs(),
+    });
+    this.#routes = new Routes(this.#services.places, this.#tls.material);
+    if (!adopts) for (const { row, service } of this.#services.places) rows.begin(row, service);
+    this.#health = new ServiceHealth(this.#services.places, this.#routes, rows, this.#log);
     this.#workers = this.#createWorkers();
     this.#offload = new Offload(this.#binding, config.packetPath, this.#log);
     this.#engine = new Supervisor(() => this.#startEngine(), {
@@ -120,6 +129,7 @@ class Primary {
       config,
       region: this.#estate.region,
       rows,
+      services: this.#services,
       health: this.#health,
       listeners: this.#estate.listeners,
       workers: this.#workers,
@@ -130,13 +140,25 @@ class Primary {
     this.#upgrade = new Upgrade({
       binding: this.#binding,
       estate: this.#estate,
-      services: namesOf(config),
+      services: () => this.#services.names(),
       sizes: sizesOf(config),
       log: this.#log,
       allowed: hooks.replaceable ?? true,
       release: (mode) => this.#release(mode),
       resume: (mode) => this.#resume(mode),
       leave: (mode) => this.#leave(mode),
+    });
+    this.#reloader = new Reloader({
+      config,
+      read: hooks.reread,
+      services: this.#services,
+      rows,
+      health: this.#health,
+      tls: this.#tls,
+      routes: this.#routes,
+      log: this.#log,
+      busy: () => this.#busy(),
+      tell: () => this.#tellConfig(),
     });
   }
 
@@ -155,6 +177,7 @@ class Primary {
     const slot = new ProcessSlot(this.#estate.region, PRIMARY_SLOT);
     this.#timers.push(setInterval(() => slot.beat(), HEARTBEAT_MS));
     this.#health.start();
+    this.#reloader.start();
     this.#watchdog.start();
     this.#alarms.start();
     this.#tls.start();
@@ -172,6 +195,7 @@ class Primary {
     this.#watchdog.stop();
     this.#alarms.stop();
     this.#tls.stop();
+    this.#reloader.stop();
     await this.#health.stop();
   }
 
@@ -224,6 +248,7 @@ class Primary {
     return new WorkerProcesses({
       binding: this.#binding,
       config: this.#config,
+      places: () => this.#services.places,
       regionFd: this.#estate.regionFd,
       wakeFds: this.#estate.wakeFds,
       inboxFds: this.#estate.inboxFds,
@@ -283,14 +308,23 @@ class Primary {
   }
 
   #listenToSignals(): void {
-    process.on('SIGHUP', () => {
-      this.#log.warn('SIGHUP: a changed configuration needs a restart; certificates are read again');
-      this.#tls.reload();
-    });
+    process.on('SIGHUP', () => void this.#reloader.reload());
     process.on('SIGUSR2', () => {
       this.#upgrade.begin().catch((error: Error) => this.#log.error({ err: error }, error.message));
     });
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.#onEndSignal(signal));
+  }
+
+  #busy(): string | undefined {
+    if (this.#drainingSince !== undefined) return 'the appliance is ending';
+    return this.#upgrade.running ? 'a new version is taking over' : undefined;
+  }
+
+  /** A child that starts later gets the configuration as it is then. */
+  #tellConfig(): void {
+    this.#workers.reload();
+    const engine = this.#engine.child;
+    if (engine?.connected) engine.send({ type: 'reload', config: this.#config } satisfies ToEngine);
   }
 
   /** The first signal drains, a second one ends at once. */
@@ -327,12 +361,6 @@ class Primary {
     await ended;
     clearTimeout(timer);
   }
-}
-
-function initialiseService(rows: ServiceRows, index: number, service: ServiceConfig): void {
-  rows.setState(index, 'unknown');
-  rows.setWeight(index, service.weight);
-  rows.setMaxSessions(index, service.maxSessions);
 }
 
 function makeStateDir(stateDir: string): void {

@@ -3,6 +3,7 @@ import type { NativeBinding } from '../engine/binding.js';
 import { SharedRegion } from '../engine/shared-region.js';
 import { createEstate, type Estate, servicesOf, sizesOf } from './estate.js';
 import { type OpenListener, openListeners } from './listeners.js';
+import { nameOf } from './service-table.js';
 import {
   BEQUEST_VARIABLE,
   type Bequest,
@@ -88,11 +89,9 @@ function whyNot(binding: NativeBinding, config: Config, bequest: Bequest): strin
     const before = bequest.sizes[name];
     if (before !== size) return `${name} changed from ${before} to ${size}`;
   }
-  return namesOf(config).join() === bequest.services.join() ? undefined : 'the services changed';
-}
-
-export function namesOf(config: Config): string[] {
-  return servicesOf(config).map(({ name, ip, port }) => `${name} ${ip} ${port}`);
+  const services = servicesOf(config).map((service) => nameOf({ service }));
+  const former = bequest.services.filter((name) => name !== '');
+  return services.sort().join() === former.sort().join() ? undefined : 'the services changed';
 }
 
 /** The kernel's own counts begin anew with our BPF program. No engine runs at this time. */

@@ -18,7 +18,7 @@ export interface Bequest {
   /** By this socket the vault gives away all that it keeps. */
   vaultFd: number;
   listeners: OpenListener[];
-  /** What each row of the service table stands for. */
+  /** What each row of the service table stands for; '' = nothing. */
   services: string[];
 }
 

@@ -20,7 +20,7 @@ const START_MS = 30_000;
 export interface UpgradeOptions {
   binding: NativeBinding;
   estate: Estate;
-  services: string[];
+  services(): string[];
   sizes: Record<string, number>;
   log: Logger;
   allowed: boolean;
@@ -39,6 +39,10 @@ export class Upgrade {
 
   constructor(options: UpgradeOptions) {
     this.#options = options;
+  }
+
+  get running(): boolean {
+    return this.#running;
   }
 
   /**
@@ -105,7 +109,7 @@ export class Upgrade {
       wakeFds: estate.wakeFds.map(give),
       inboxFds: estate.inboxFds.map(give),
       listeners: estate.listeners.map((listener) => ({ ...listener, fds: listener.fds.map(give) })),
-      services,
+      services: services(),
     };
     const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
       stdio: ['inherit', 'inherit', 'inherit', 'ipc', ...given],

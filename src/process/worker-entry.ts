@@ -6,7 +6,8 @@ let worker: WorkerProcess | undefined;
 
 async function start(message: Extract<ToWorker, { type: 'init' }>): Promise<void> {
   try {
-    worker = new WorkerProcess(message.config, message.tls, readInheritance<WorkerInheritance>('PENSTOCK_WORKER'));
+    const { config, places, tls } = message;
+    worker = new WorkerProcess(config, places, tls, readInheritance<WorkerInheritance>('PENSTOCK_WORKER'));
     await worker.start();
   } catch (error) {
     const code = error instanceof PenstockError ? error.code : 'PENSTOCK_ERR_BIND';

@@ -3,6 +3,7 @@ import cluster from 'node:cluster';
 import { fileURLToPath } from 'node:url';
 import type { Config } from '../config/types.js';
 import type { NativeBinding } from '../engine/binding.js';
+import type { ServicePlace } from '../router/farm.js';
 import type { TlsMaterial } from '../tls/material.js';
 import { FIRST_INHERITED_FD, type ToPrimary, type ToWorker, type WorkerInheritance, type WorkerStats } from './ipc.js';
 import { listenersOf, type OpenListener } from './listeners.js';
@@ -16,6 +17,7 @@ const ENTRY = fileURLToPath(new URL('./worker-entry.js', import.meta.url));
 export interface WorkerProcessesOptions {
   binding: NativeBinding;
   config: Config;
+  places(): readonly ServicePlace[];
   regionFd: number;
   wakeFds: readonly number[];
   /** One eventfd per worker. */
@@ -43,6 +45,11 @@ export class WorkerProcesses {
 
   start(): void {
     for (const supervisor of this.#supervisors) supervisor.start();
+  }
+
+  /** Configuration, table of services or certificates are others than before. */
+  reload(): void {
+    this.#broadcast({ type: 'reload', ...this.#given() });
   }
 
   /** Certificates for the handshakes to come. */
@@ -130,7 +137,7 @@ export class WorkerProcesses {
   #receive(index: number, message: ToPrimary): void {
     switch (message.type) {
       case 'hello':
-        this.#send(index, { type: 'init', config: this.#options.config, tls: this.#options.tls() });
+        this.#send(index, { type: 'init', ...this.#given() });
         break;
       case 'ready':
         this.#options.onReady(index);
@@ -152,6 +159,12 @@ export class WorkerProcesses {
       case 'worker-stats':
         this.#stats[index] = message.stats;
     }
+  }
+
+  /** What a worker works with. */
+  #given(): Pick<Extract<ToWorker, { type: 'init' }>, 'config' | 'places' | 'tls'> {
+    const { config, places, tls } = this.#options;
+    return { config, places: places(), tls: tls() };
   }
 
   #broadcast(message: ToWorker, except?: number): void {

@@ -1,4 +1,5 @@
 import { createServer, type Server } from 'node:net';
+import { takeOver } from '../config/reload.js';
 import type { Config } from '../config/types.js';
 import { Routes } from '../egress/routes.js';
 import { loadBinding } from '../engine/binding.js';
@@ -12,10 +13,8 @@ import { Wires } from '../engine/wires.js';
 import { type Entrance, Ingress } from '../ingress/ingress.js';
 import { TlsListener } from '../ingress/tls-listener.js';
 import { createLogger } from '../log/logger.js';
+import { Farm, type ServicePlace } from '../router/farm.js';
 import { RecentAffinity } from '../router/persistence.js';
-import { Router } from '../router/router.js';
-import { Service } from '../router/service.js';
-import { Vserver } from '../router/vserver.js';
 import { Dialer } from '../session/dialer.js';
 import { PortAllocator } from '../session/port-allocator.js';
 import { RtspProxy } from '../session/proxy.js';
@@ -44,15 +43,19 @@ export class WorkerProcess {
   readonly #slot: ProcessSlot;
   readonly #events: EventRings;
   readonly #inherited: WorkerInheritance;
-  readonly #vservers: Vserver[];
+  /** One object for every part: a reload writes into it. */
+  readonly #config: Config;
+  readonly #farm: Farm;
+  readonly #codec: SessionCodec;
   /** By the row of the vserver; undefined where it has no TLS. */
   readonly #tls: (TlsListener | undefined)[];
   readonly #ingress: Ingress;
   readonly #routes: Routes;
   #draining = false;
 
-  constructor(config: Config, tls: TlsMaterial, inherited: WorkerInheritance) {
+  constructor(config: Config, places: readonly ServicePlace[], tls: TlsMaterial, inherited: WorkerInheritance) {
     const worker = inherited.index;
+    this.#config = config;
     this.#inherited = inherited;
     this.#log = createLogger({ level: config.logLevel, process: `worker-${worker}`, gather: true });
     const binding = loadBinding();
@@ -63,26 +66,14 @@ export class WorkerProcess {
     const now = () => binding.monotonicMs();
 
     const cells = new RegionServiceCells(region, worker);
-    const services: Service[] = [];
-    const hosts = new Map<Service, string>();
-    this.#vservers = config.vservers.map((vserver) => {
-      const pool = vserver.services.map((spec) => {
-        const service = new Service({ index: services.length, ...spec }, cells);
-        services.push(service);
-        hosts.set(service, spec.host);
-        return service;
-      });
-      return new Vserver(
-        { name: vserver.name, method: vserver.method, services: pool },
-        { rng: Math.random, workers: config.workers },
-      );
-    });
     this.#recent = new RecentAffinity({ now, worker, tell: (news) => sendToPrimary({ type: 'recent', news }) });
-    const router = new Router(this.#vservers, this.#recent);
-    const codec = new SessionCodec({
+    const options = { cells, recent: this.#recent, rng: Math.random, workers: config.workers };
+    const farm = new Farm(config.vservers, places, options);
+    this.#farm = farm;
+    this.#codec = new SessionCodec({
       mode: config.sessionId,
       keys: loadSessionKeys(config.sessionKeyFile, config.stateDir),
-      isMember: ({ ip, port }) => router.serviceByAddress(ip, port) !== undefined,
+      isMember: ({ ip, port }) => farm.router.serviceByAddress(ip, port) !== undefined,
     });
     const table = new SessionTable(region, worker);
     const clients = new ClientCells(region, worker);
@@ -95,7 +86,7 @@ export class WorkerProcess {
       bind: mediaBinder(binding, config.receiveBuffer, this.#log),
       close: (fd) => binding.closeFd(fd),
     });
-    this.#routes = new Routes(config, tls);
+    this.#routes = new Routes(places, tls);
     const dialer = new Dialer(this.#routes, config.connectTimeoutMs);
     this.#teardowns = new TeardownSender(config, dialer, this.#log);
     this.#keeper = new SessionKeeper({
@@ -105,7 +96,7 @@ export class WorkerProcess {
       clients,
       log: this.#log,
       now,
-      services,
+      services: farm.services,
       sendTeardown: (service, url, serverId) => this.#teardowns.send(service, url, serverId),
       tellTouched: (service, serverId) => sendToPrimary({ type: 'session-touched', service, serverId }),
       tellEnded: (service, serverId) => sendToPrimary({ type: 'session-ended', service, serverId }),
@@ -113,9 +104,9 @@ export class WorkerProcess {
     this.#proxy = new RtspProxy({
       config,
       log: this.#log,
-      router,
+      router: farm.router,
       dialer,
-      codec,
+      codec: this.#codec,
       table,
       keeper: this.#keeper,
       ports,
@@ -125,7 +116,7 @@ export class WorkerProcess {
       descriptors: binding,
       legIndex: binding.layout.legIndex,
       now,
-      hostOf: (service) => hosts.get(service) ?? service.ip,
+      hostOf: (service) => farm.hostOf(service),
       serviceFailed: (service, reason) => sendToPrimary({ type: 'service-failed', service: service.index, reason }),
       serviceWorked: (service) => sendToPrimary({ type: 'service-worked', service: service.index }),
     });
@@ -152,6 +143,9 @@ export class WorkerProcess {
 
   receive(message: ToWorker): void {
     switch (message.type) {
+      case 'reload':
+        this.#reload(message);
+        break;
       case 'session-touched':
         this.#keeper.touchedElsewhere(message.service, message.serverId);
         break;
@@ -176,11 +170,10 @@ export class WorkerProcess {
     }
   }
 
-  #listen({ fd, vserver, tls }: WorkerInheritance['listeners'][number]): Promise<void> {
-    const entrance: Entrance = {
-      vserver: this.#vservers[vserver] as Vserver,
-      tls: tls ? this.#tls[vserver] : undefined,
-    };
+  #listen({ fd, vserver: index, tls }: WorkerInheritance['listeners'][number]): Promise<void> {
+    const vserver = this.#farm.vservers[index];
+    if (!vserver) throw new RangeError(`no vserver ${index}`);
+    const entrance: Entrance = { vserver, tls: tls ? this.#tls[index] : undefined };
     const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
       this.#ingress.accept(socket, entrance),
     );
@@ -191,10 +184,28 @@ export class WorkerProcess {
     });
   }
 
+  /** The primary has checked it all; sessions and connections go on. */
+  #reload({ config, places, tls }: Extract<ToWorker, { type: 'reload' }>): void {
+    takeOver(this.#config, config);
+    this.#log.level = config.logLevel;
+    this.#farm.update(config.vservers, places);
+    this.#routes.update(tls, places);
+    this.#updateListeners(tls);
+    try {
+      this.#codec.rekey(loadSessionKeys(config.sessionKeyFile, config.stateDir));
+    } catch (error) {
+      this.#log.error({ err: error }, 'reload: the session keys stay as they were');
+    }
+  }
+
   #updateTls(material: TlsMaterial): void {
     this.#routes.update(material);
+    this.#updateListeners(material);
+  }
+
+  #updateListeners(material: TlsMaterial): void {
     for (const [index, listener] of this.#tls.entries()) {
-      const own = material.vservers[this.#vservers[index]?.name ?? ''];
+      const own = material.vservers[this.#farm.vservers[index]?.name ?? ''];
       if (own) listener?.update(own);
     }
   }

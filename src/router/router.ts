@@ -25,17 +25,31 @@ export class Router {
   readonly vservers: readonly Vserver[];
   readonly #recent: RecentAffinity;
   readonly #byAddress = new Map<string, Service>();
+  readonly #byRow = new Map<number, Service>();
 
   constructor(vservers: readonly Vserver[], recent: RecentAffinity) {
     this.vservers = vservers;
     this.#recent = recent;
-    for (const vserver of vservers) {
-      for (const service of vserver.services) {
+    this.update(vservers.map((vserver) => ({ vserver, leaving: [] })));
+  }
+
+  /** The pools changed. `leaving`: services that are in no pool any more and still have sessions. */
+  update(vservers: readonly { vserver: Vserver; leaving: readonly Service[] }[]): void {
+    this.#byAddress.clear();
+    this.#byRow.clear();
+    for (const { vserver, leaving } of vservers) {
+      for (const service of [...vserver.services, ...leaving]) {
+        this.#byRow.set(service.index, service);
         for (const key of [addressKey(service), addressKey(service, vserver)]) {
           if (!this.#byAddress.has(key)) this.#byAddress.set(key, service);
         }
       }
     }
+  }
+
+  /** The service of a row of the service table. */
+  serviceAt(row: number): Service | undefined {
+    return this.#byRow.get(row);
   }
 
   /**

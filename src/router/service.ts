@@ -21,19 +21,33 @@ export interface ServiceIdentity extends ServiceAddress {
  */
 export class Service implements ServiceState {
   readonly index: number;
-  readonly name: string;
   readonly ip: string;
   readonly port: number;
-  readonly mediaSources: readonly string[];
   readonly #cells: ServiceCells;
+  #name: string;
+  #mediaSources: readonly string[];
 
   constructor(identity: ServiceIdentity, cells: ServiceCells) {
     this.index = identity.index;
-    this.name = identity.name;
     this.ip = identity.ip;
     this.port = identity.port;
-    this.mediaSources = identity.mediaSources ?? [];
+    this.#name = identity.name;
+    this.#mediaSources = identity.mediaSources ?? [];
     this.#cells = cells;
+  }
+
+  get name(): string {
+    return this.#name;
+  }
+
+  get mediaSources(): readonly string[] {
+    return this.#mediaSources;
+  }
+
+  /** What may change while it is the same service. */
+  describe({ name, mediaSources = [] }: Pick<ServiceIdentity, 'name' | 'mediaSources'>): void {
+    this.#name = name;
+    this.#mediaSources = mediaSources;
   }
 
   get state(): ServiceStateName {

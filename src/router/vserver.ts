@@ -13,17 +13,35 @@ export interface VserverOptions {
 /** A pool of services with a balancing method. */
 export class Vserver {
   readonly name: string;
-  readonly method: Method;
-  readonly services: readonly Service[];
-  readonly #balancer: Balancer;
+  readonly #options: BalancerOptions;
+  #method: Method;
+  #services: readonly Service[];
+  #balancer: Balancer;
   /** The weights that the balancer knows. */
   #weights: readonly number[] = [];
 
   constructor({ name, method, services }: VserverOptions, options: BalancerOptions) {
     this.name = name;
-    this.method = method;
-    this.services = services;
+    this.#options = options;
+    this.#method = method;
+    this.#services = services;
     this.#balancer = createBalancer(method, options);
+    this.#tellWeights();
+  }
+
+  get method(): Method {
+    return this.#method;
+  }
+
+  get services(): readonly Service[] {
+    return this.#services;
+  }
+
+  /** Another pool, or another method. */
+  update({ method, services }: Omit<VserverOptions, 'name'>): void {
+    if (method !== this.#method) this.#balancer = createBalancer(method, this.#options);
+    this.#method = method;
+    this.#services = services;
     this.#tellWeights();
   }
 

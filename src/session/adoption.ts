@@ -1,6 +1,5 @@
 import type { Wire } from '../engine/wire.js';
 import type { Wires } from '../engine/wires.js';
-import type { Vserver } from '../router/vserver.js';
 import { ClientConnection } from './client-connection.js';
 import type { InheritedStream } from './client-sessions.js';
 import type { InheritedUpstream } from './inheritance.js';
@@ -22,7 +21,7 @@ export function adoptConnections(proxy: RtspProxy, wires: Wires): ClientConnecti
     for (const each of [wire, ...upstreams]) left.delete(each);
     const transport = paused(wire);
     const connection = new ClientConnection(proxy, transport, vserver);
-    connection.inherit(transport, upstreamsOf(vserver, upstreams), streams.get(wire.slot) ?? []);
+    connection.inherit(transport, upstreamsOf(proxy, upstreams), streams.get(wire.slot) ?? []);
     connections.push(connection);
   }
   for (const wire of left) letGo(wire);
@@ -36,12 +35,11 @@ function isUpstreamOf({ view }: Wire, client: Wire): boolean {
 
 /** Open streams by the row of their client's wire, oldest first. */
 function inheritedStreams({ table, router }: RtspProxy): Map<number, InheritedStream[]> {
-  const services = router.vservers.flatMap((vserver) => vserver.services);
   const found = new Map<number, InheritedStream[]>();
   for (const { slot, closing } of table.ownStreams()) {
     const stream = closing ? undefined : table.readStream(slot);
     const session = stream && table.read(stream.session);
-    const service = session && services[session.service];
+    const service = session && router.serviceAt(session.service);
     if (stream?.clientWire === undefined || !session || !service) continue;
     const list = found.get(stream.clientWire) ?? [];
     list.push({ row: stream, serverId: session.serverId, service });
@@ -51,9 +49,9 @@ function inheritedStreams({ table, router }: RtspProxy): Map<number, InheritedSt
   return found;
 }
 
-function upstreamsOf({ services }: Vserver, wires: readonly Wire[]): InheritedUpstream[] {
+function upstreamsOf({ router }: RtspProxy, wires: readonly Wire[]): InheritedUpstream[] {
   return wires.flatMap((wire) => {
-    const service = services.find(({ index }) => index === wire.view.service);
+    const service = router.serviceAt(wire.view.service);
     if (service) return [{ transport: paused(wire), service }];
     letGo(wire);
     return [];

@@ -4,9 +4,9 @@ import { PenstockError } from '../errors.js';
 import type { Service } from '../router/service.js';
 import type { ByteStream } from '../rtsp/stream-transport.js';
 
-/** Where each service is, by its name. */
+/** Where each service is, by its row. */
 export interface RoutesTo {
-  to(name: string): Route;
+  to(row: number): Route;
 }
 
 /** Opens connections to services. */
@@ -25,7 +25,7 @@ export class Dialer {
     const expire = () => abort.abort(new Error(`no connection within ${this.#timeoutMs} ms`));
     const timer = setTimeout(expire, this.#timeoutMs);
     try {
-      return await connectTo(this.#routes.to(service.name), abort.signal);
+      return await connectTo(this.#routes.to(service.index), abort.signal);
     } catch (error) {
       throw unreachable(service, (error as Error).message);
     } finally {

@@ -29,12 +29,17 @@ export interface SessionCodecOptions {
  * in (key, address, server id), and without state: the public id alone leads to the server.
  */
 export class SessionCodec {
-  readonly #scheme: Scheme;
-  readonly #isMember: (address: ServiceAddress) => boolean;
+  readonly #options: SessionCodecOptions;
+  #scheme: Scheme;
 
   constructor(options: SessionCodecOptions) {
+    this.#options = options;
     this.#scheme = makeScheme(options);
-    this.#isMember = options.isMember;
+  }
+
+  /** Rotation: ids under a key that is not among them decode no more. */
+  rekey(keys: readonly Buffer[]): void {
+    this.#scheme = makeScheme({ ...this.#options, keys });
   }
 
   /** Throws PENSTOCK_ERR_CONFIG for a service address that is no numeric IP and port. */
@@ -46,7 +51,7 @@ export class SessionCodec {
   decode(publicId: string): DecodedSession | undefined {
     for (const { packed, serverId } of this.#scheme.candidates(publicId)) {
       const address = unpackAddress(packed);
-      if (serverId !== '' && address !== undefined && this.#isMember(address)) return { address, serverId };
+      if (serverId !== '' && address !== undefined && this.#options.isMember(address)) return { address, serverId };
     }
     return undefined;
   }

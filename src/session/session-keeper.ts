@@ -43,7 +43,7 @@ export interface SessionKeeperOptions {
   log: Logger;
   now(): number;
   /** By the row of the service table. */
-  services: readonly Service[];
+  services: readonly (Service | undefined)[];
   /** Sends a TEARDOWN on a connection of its own; never throws. */
   sendTeardown(service: Service, url: string, serverId: string): void;
   /** Other workers may hold a row for the same session. */
@@ -79,7 +79,7 @@ export class SessionKeeper {
       if (session.client) clients.add('sessions', session.client.ip, 1);
       this.counters.adopted++;
     }
-    for (const service of this.#options.services) service.adopt(perService.get(service.index) ?? 0);
+    for (const service of this.#options.services) service?.adopt(perService.get(service.index) ?? 0);
     // A predecessor may have died between marking a stream and telling the engine.
     for (const stream of table.adopted.closing) engine.close(stream);
     if (this.counters.adopted > 0) this.#options.log.info({ sessions: this.counters.adopted }, 'sessions adopted');

@@ -17,11 +17,11 @@ const SCRIPT = new URL('./sessions-snapshot.js', import.meta.url).href;
  */
 export class TaskPool {
   readonly #region: SharedRegion;
-  readonly #names: Names;
+  readonly #names: () => Names;
   readonly #pool: Piscina<SnapshotTask, Snapshot>;
 
   /** `script` is the compiled task file; only tests, which run uncompiled, name another one. */
-  constructor(region: SharedRegion, names: Names, script = SCRIPT) {
+  constructor(region: SharedRegion, names: () => Names, script = SCRIPT) {
     this.#region = region;
     this.#names = names;
     this.#pool = new Piscina({
@@ -51,6 +51,6 @@ export class TaskPool {
   }
 
   #task(what: SnapshotTask['what']): SnapshotTask {
-    return { what, memory: this.#region.memory, layout: this.#region.layout, names: this.#names };
+    return { what, memory: this.#region.memory, layout: this.#region.layout, names: this.#names() };
   }
 }

@@ -9,6 +9,7 @@ import type { MediaListenerReport, SessionReport, TierCounts, TierName, TrafficR
 /** What the numbers in the region stand for. */
 export interface Names {
   vservers: readonly string[];
+  /** By row. */
   services: readonly string[];
 }
 

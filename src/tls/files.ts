@@ -14,7 +14,7 @@ export class TlsFiles {
   readonly #config: Pick<Config, 'vservers'>;
   readonly #log: Logger;
   readonly #onChange: (material: TlsMaterial) => void;
-  readonly #files: string[];
+  #files: string[];
   #material: TlsMaterial;
   /** How the files looked when they were read last, and at the last look. */
   #read: string;
@@ -38,7 +38,7 @@ export class TlsFiles {
   }
 
   start(): void {
-    if (this.#files.length > 0) this.#timer = setInterval(() => this.look(), LOOK_MS);
+    this.#timer = setInterval(() => this.look(), LOOK_MS);
   }
 
   stop(): void {
@@ -50,6 +50,14 @@ export class TlsFiles {
     const before = this.#seen;
     this.#seen = fingerprint(this.#files);
     if (this.#seen !== this.#read && this.#seen === before) this.reload();
+  }
+
+  /** The configuration names other files, and this is what they hold. */
+  replace(material: TlsMaterial): void {
+    this.#files = tlsFiles(this.#config);
+    this.#read = this.#seen = fingerprint(this.#files);
+    this.#material = material;
+    this.#warnOfDates();
   }
 
   /** Reads the files again now. */

@@ -91,6 +91,17 @@ export class Penstock {
     return begun;
   }
 
+  /** SIGHUP; resolves with what the log says of the reload, its last line included. */
+  async reload(): Promise<string[]> {
+    const before = this.logs.length;
+    const said = () => this.logs.slice(before).filter(({ msg }) => msg.startsWith('reload: '));
+    const isLast = ({ level }: LogLine) => level === 'info' || level === 'error';
+    process.kill(this.#primary, 'SIGHUP');
+    return await this.#program.until('a reload', () =>
+      said().some(isLast) ? said().map(({ msg }) => msg) : undefined,
+    );
+  }
+
   /** Pids of the primary and of all that it started. */
   pids(): number[] {
     return [this.pid, ...descendants(this.pid)];

@@ -121,7 +121,9 @@ export class ProxyHarness {
     const write = (line: string) => this.log.push(JSON.parse(line) as LogLine);
     const log = createLogger({ level: this.config.logLevel, process: 'test', destination: { write } });
     const engine = this.engine as unknown as PacketEngine;
-    const dialer = new Dialer(new Routes(base, { vservers: {}, services: {} }), this.config.connectTimeoutMs);
+    const specs = base.vservers[0]?.services ?? [];
+    const places = specs.map((service, row) => ({ row, vserver: 0, service, leaving: false }));
+    const dialer = new Dialer(new Routes(places, { vservers: {}, services: {} }), this.config.connectTimeoutMs);
     this.teardowns = new TeardownSender(this.config, dialer, log);
     const clients = new ClientCells(this.region, 0);
     this.keeper = new SessionKeeper({

@@ -12,12 +12,14 @@ export function addServe(program: Command, context: Context): void {
     .summary('run an appliance')
     .description(
       'Runs an appliance until SIGTERM or SIGINT. The first signal drains: no new sessions, those that ' +
-        'live go on for --drain-timeout; the second ends at once. Each flag is also a key of the ' +
+        'live go on for --drain-timeout; the second ends at once. SIGHUP reads the configuration again and ' +
+        'takes over what needs no restart, while sessions go on. Each flag is also a key of the ' +
         'configuration file and an environment variable PENSTOCK_…; a flag wins over the environment, the ' +
         'environment over the file.',
     );
   addOptions(command, ALL_OPTIONS).action(async (given: Record<string, unknown>) => {
-    await context.hooks.serve(await readConfig(context, givenFlags(given)), {});
+    const read = () => readConfig(context, givenFlags(given));
+    await context.hooks.serve(await read(), { reread: read });
   });
 }
 

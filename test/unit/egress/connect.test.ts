@@ -29,12 +29,11 @@ function secureServer(name: CertificateName): Promise<number> {
   return listening(server);
 }
 
+const ROW = 3;
+
 function routes(port: number, host: string, tls: ServiceTls, ca: string | undefined): Routes {
   const service = { name: 'cam', host, ip: '127.0.0.1', port, tls } as ServiceConfig;
-  return new Routes(
-    { vservers: [{ name: 'main', listen: [], method: 'round-robin', services: [service] }] },
-    material(ca),
-  );
+  return new Routes([{ row: ROW, vserver: 0, service, leaving: false }], material(ca));
 }
 
 const material = (ca: string | undefined) => ({ vservers: {}, services: ca === undefined ? {} : { cam: ca } });
@@ -51,7 +50,7 @@ it.each([
   ['10.0.0.1', { serverName: 'camera.example' }, 'asked for camera.example'],
 ])('a server by TLS, configured as %s with %o', async (host, tls, text) => {
   const port = await secureServer('camera');
-  expect(await greeting(routes(port, host, { verify: true, ...tls }, CA).to('cam'))).toBe(text);
+  expect(await greeting(routes(port, host, { verify: true, ...tls }, CA).to(ROW))).toBe(text);
 });
 
 it.each([
@@ -61,21 +60,36 @@ it.each([
   ['stranger', 'camera.example', CA, /self-signed certificate/],
 ] as const)('%s as %s is refused', async (name, host, ca, message) => {
   const port = await secureServer(name);
-  const route = routes(port, host, { verify: true }, ca).to('cam');
+  const route = routes(port, host, { verify: true }, ca).to(ROW);
   await expect(connectTo(route, never)).rejects.toThrow(message);
 });
 
 it('without verification anybody is believed', async () => {
   const port = await secureServer('stranger');
-  expect(await greeting(routes(port, 'nobody.example', { verify: false }, undefined).to('cam'))).toContain('nobody');
+  expect(await greeting(routes(port, 'nobody.example', { verify: false }, undefined).to(ROW))).toContain('nobody');
 });
 
 it('authorities are exchanged in a route that is in use', async () => {
   const port = await secureServer('stranger');
   const all = routes(port, 'camera.example', { verify: true }, CA);
-  const route = all.to('cam');
+  const route = all.to(ROW);
   all.update(material(certificateOf('stranger').certificate));
   expect(await greeting(route)).toContain('camera.example');
+});
+
+it('a service that is leaving keeps its route as it was, until it is gone', async () => {
+  const port = await secureServer('stranger');
+  const all = routes(port, 'camera.example', { verify: true }, certificateOf('stranger').certificate);
+  const route = all.to(ROW);
+  const service = { name: 'other', host: 'other.example', ip: '127.0.0.1', port: 1 } as ServiceConfig;
+  const leaving = { name: 'cam', host: 'camera.example', ip: '127.0.0.1', port } as ServiceConfig;
+  const other = { row: 4, vserver: 0, service, leaving: false };
+  all.update(material(undefined), [{ row: ROW, vserver: 0, service: leaving, leaving: true }, other]);
+  expect(all.to(ROW)).toBe(route);
+  expect(await greeting(route)).toContain('camera.example');
+  expect(all.to(4)).toEqual({ ip: '127.0.0.1', port: 1 });
+  all.update(material(undefined), [other]);
+  expect(() => all.to(ROW)).toThrow('no service has row 3');
 });
 
 it.each([
@@ -91,7 +105,7 @@ it.each([
     }),
   );
   const abort = new AbortController();
-  const connecting = connectTo(routes(port, 'camera.example', { verify: true }, CA).to('cam'), abort.signal);
+  const connecting = connectTo(routes(port, 'camera.example', { verify: true }, CA).to(ROW), abort.signal);
   connecting.catch(() => {});
   await vi.waitUntil(() => peer);
   if (message === 'given up') abort.abort(new Error('given up'));
@@ -103,7 +117,7 @@ it.each([
 it('a signal that aborts later means nothing', async () => {
   const port = await secureServer('camera');
   const abort = new AbortController();
-  const socket = await connectTo(routes(port, 'camera.example', { verify: true }, CA).to('cam'), abort.signal);
+  const socket = await connectTo(routes(port, 'camera.example', { verify: true }, CA).to(ROW), abort.signal);
   onTestFinished(() => void socket.destroy());
   abort.abort();
   expect(String((await once(socket, 'data'))[0])).toContain('asked for');

@@ -194,9 +194,6 @@ describe('monitors of real servers', () => {
     const changes: string[] = [];
     let wake = () => {};
     const monitors = new Monitors({
-      services: [
-        { index: 7, name: 'cam', ip: '127.0.0.1', port, monitor: config(kind), route: { ip: '127.0.0.1', port } },
-      ],
       onChange: (service, verdict, reason) => {
         changes.push(`${service.name} ${verdict}: ${reason}`);
         wake();
@@ -206,6 +203,14 @@ describe('monitors of real servers', () => {
       while (changes.length === 0) await new Promise<void>((resolve) => (wake = resolve));
       return changes.shift() ?? '';
     };
+    monitors.watch({
+      index: 7,
+      name: 'cam',
+      ip: '127.0.0.1',
+      port,
+      monitor: config(kind),
+      route: { ip: '127.0.0.1', port },
+    });
     monitors.start();
     return { monitors, next, changes };
   }

@@ -186,3 +186,13 @@ describe('plain ids', () => {
     expect(codec('suffix', []).decode('abc0a4d0202022a')).toEqual({ address: V4, serverId: 'abc' });
   });
 });
+
+it('a codec with other keys writes ids under the first of them and reads those of all', () => {
+  const ids = codec('sealed', [key('old')]);
+  const before = ids.encode(V4, 'S1');
+  ids.rekey([key('new'), key('old')]);
+  expect(ids.encode(V4, 'S1')).toBe(codec('sealed', [key('new')]).encode(V4, 'S1'));
+  expect(ids.decode(before)).toMatchObject({ address: V4, serverId: 'S1' });
+  ids.rekey([key('new')]);
+  expect(ids.decode(before)).toBeUndefined();
+});

@@ -223,7 +223,7 @@ describe('TaskPool', () => {
 
   it('reads the living region on a thread, without a copy', async () => {
     expect(existsSync(script)).toBe(true); // npm run build
-    const pool = new TaskPool(region, names, script.href);
+    const pool = new TaskPool(region, () => names, script.href);
     try {
       expect(await pool.sessions()).toEqual([]);
       openUdp(open('abc'));
