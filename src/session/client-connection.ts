@@ -284,7 +284,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
       const service = this.#choose(request, failed);
       const reused = this.#upstreams.connected(service);
       try {
-        return await this.#exchange(request, { service, serverId: undefined });
+        return await this.#askFor(request, service);
       } catch (error) {
         if (!isUnreachable(error)) throw error;
         if (reused) continue;
@@ -327,21 +327,33 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     return reply;
   }
 
+  /** An exchange without a session, for what the client's URL was found to mean. */
+  async #askFor(request: RtspRequest, service: Service): Promise<RtspResponse> {
+    const asked = request.uri;
+    request.uri = this.#redirects.found(request, service);
+    try {
+      const reply = await this.#exchange(request, { service, serverId: undefined });
+      nameBase(request, reply, asked);
+      return reply;
+    } catch (error) {
+      request.uri = asked;
+      throw error;
+    }
+  }
+
   /** Asks the server that a redirection names; undefined if it cannot be reached: the client has to know then. */
   async #follow(request: RtspRequest, redirection: Redirection, followed: number): Promise<RtspResponse | undefined> {
     const { service } = redirection;
     const asked = request.uri;
-    const former = this.#binding.service;
     // What the former server sent behind its answer waits for no answer of its own.
     this.#openGate();
-    this.#binding.move(service);
-    if (former && former !== service && this.#sessions.carried.size === 0)
-      this.#upstreams.connected(former)?.closeWhenIdle();
-    if (request.method === 'DESCRIBE') request.uri = toRedirected(redirection.uri, this.#faces.of(service));
+    this.#leaveFor(service, asked, redirection.uri);
+    if (request.method === 'DESCRIBE') {
+      request.uri = toRedirected(redirection.uri, this.#faces.of(service));
+      this.#redirects.follow(asked, service, request.uri);
+    }
     try {
-      const reply = await this.#exchange(request, { service, serverId: undefined }, followed);
-      nameBase(request, reply, asked);
-      return reply;
+      return await this.#exchange(request, { service, serverId: undefined }, followed);
     } catch (error) {
       if (!isUnreachable(error)) throw error;
       this.#proxy.unreachable(service, error);
@@ -349,6 +361,13 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
       request.uri = asked;
       return undefined;
     }
+  }
+
+  #leaveFor(service: Service, from: string, to: string): void {
+    const former = this.#binding.service;
+    this.#binding.move(from, to, service);
+    const isNeeded = former === service || this.#sessions.carried.size > 0;
+    if (former && !isNeeded) this.#upstreams.connected(former)?.closeWhenIdle();
   }
 
   #ask(upstream: Upstream, request: RtspRequest, faces: Faces): Promise<RtspResponse> {

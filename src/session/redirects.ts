@@ -20,6 +20,8 @@ export interface Redirection {
 export class Redirects {
   readonly #proxy: RtspProxy;
   readonly #vserver: Vserver;
+  /** The newest one that was followed: the client may describe its URL again, with a password. */
+  #followed: { asked: string; service: Service; uri: string } | undefined;
 
   constructor(proxy: RtspProxy, vserver: Vserver) {
     this.#proxy = proxy;
@@ -49,6 +51,19 @@ export class Redirects {
   shouldFollow({ method, uri }: RtspRequest, { service, uri: next }: Redirection, followed: number): boolean {
     if (this.#proxy.config.redirects !== 'follow' || followed >= MAX_FOLLOWED) return false;
     return service.unusable() === undefined && (method === 'DESCRIBE' || pathOf(uri) === pathOf(next));
+  }
+
+  /** What the client is really asking that service for, as far as a redirection told. */
+  found({ method, uri }: RtspRequest, service: Service): string {
+    const followed = this.#followed;
+    const isThat = method === 'DESCRIBE' && followed?.asked === uri && followed.service === service;
+    return isThat ? followed.uri : uri;
+  }
+
+  /** A redirection is followed: `uri` as the client would write it. */
+  follow(asked: string, service: Service, uri: string): void {
+    const first = this.#followed?.uri === asked ? this.#followed.asked : asked;
+    this.#followed = { asked: first, service, uri };
   }
 }
 

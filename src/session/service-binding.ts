@@ -16,6 +16,8 @@ export class ServiceBinding {
   #claim: Claim | undefined;
   /** Of the newest request without a session that names one. */
   #path = '';
+  /** The client's own name, after a redirection, of what the service knows by another one: it leads nobody here. */
+  #strange: string | undefined;
 
   constructor(router: Router, vserver: Vserver, clientIp: string) {
     this.#router = router;
@@ -30,7 +32,7 @@ export class ServiceBinding {
   /** Throws PENSTOCK_ERR_NO_SERVICE. `exclude`: those that failed for this request. */
   choose(uri: string, exclude: ReadonlySet<Service>): Service {
     const key = { clientIp: this.#clientIp, path: routePath(uri) };
-    if (key.path !== '') this.#path = key.path;
+    if (key.path !== '' && key.path !== this.#strange) this.#path = key.path;
     const { service, claim } = this.#router.route({
       vserver: this.#vserver,
       key,
@@ -55,8 +57,10 @@ export class ServiceBinding {
   }
 
   /** A redirection is followed: the connection belongs to that service from now on. */
-  move(service: Service): void {
+  move(from: string, to: string, service: Service): void {
     this.leave();
+    this.#path = routePath(to);
+    this.#strange = routePath(from);
     this.#service = service;
     this.#claim = new Claim(service);
   }
@@ -81,6 +85,7 @@ export class ServiceBinding {
     this.#claim?.release();
     this.#claim = undefined;
     this.#service = undefined;
+    this.#strange = undefined;
   }
 
   /** The connection is gone. One that never had a session is expected back: see RecentAffinity. */

@@ -197,6 +197,47 @@ describe('a redirection that is followed', () => {
     expect(await other.message()).toBe(request('TEARDOWN', `${EDGE}/b/c?d`, 1, ['Session: S1']));
   });
 
+  it('to another path is known when the client describes its URL again, and forgotten with the connection', async () => {
+    const farm = await farmOf('follow', { servers: 3 });
+    const { client, server } = await meet(farm);
+    client.send(request('DESCRIBE', URL, 1));
+    await server.message();
+    server.send(moved(1, `rtsp://${at(farm, 2)}/b`));
+    const other = await accepted(farm, 2);
+    await other.message();
+    other.send(answer(1, ['WWW-Authenticate: Digest realm="r", nonce="n"'], '401 Unauthorized'));
+    await client.message();
+    const signed = (uri: string) => request('DESCRIBE', uri, 2, [`Authorization: Digest uri="${URL}"`]);
+    const [asked, told] = await pass(client, other, signed(URL), described(2));
+    expect(asked).toBe(signed(`${EDGE}/b`));
+    expect(field(told, 'Content-Base')).toBe(`${EDGE}/b`);
+    expect((await pass(client, other, request('OPTIONS', URL, 3), answer(3)))[0]).toBe(request('OPTIONS', URL, 3));
+    client.socket.end();
+    await client.rest();
+    // It is the next one's turn: nothing says that the third server knows the URL that the client typed.
+    const again = await farm.connect();
+    again.send(request('DESCRIBE', URL, 1));
+    expect(await (await accepted(farm, 1)).message()).toBe(request('DESCRIBE', URL, 1));
+  });
+
+  it('twice in a row is known by the URL that the client typed', async () => {
+    const farm = await farmOf('follow', { servers: 3 });
+    const { client, server } = await meet(farm);
+    client.send(request('DESCRIBE', URL, 1));
+    await server.message();
+    server.send(moved(1, `rtsp://${at(farm, 1)}/b`));
+    const second = await accepted(farm, 1);
+    await second.message();
+    second.send(moved(1, `rtsp://${at(farm, 2)}/c`));
+    const third = await accepted(farm, 2);
+    expect(await third.message()).toBe(request('DESCRIBE', `${EDGE}/c`, 1));
+    third.send(described(1));
+    expect(field(await client.message(), 'Content-Base')).toBe(`${EDGE}/c`);
+    expect((await pass(client, third, request('DESCRIBE', URL, 2), described(2)))[0]).toBe(
+      request('DESCRIBE', `${EDGE}/c`, 2),
+    );
+  });
+
   it('to another path leaves a Content-Base of the server alone', async () => {
     const farm = await farmOf('follow');
     const { client, server } = await meet(farm);
