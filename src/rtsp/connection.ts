@@ -43,7 +43,8 @@ export class RtspConnection {
   #ended = false;
   #linger: NodeJS.Timeout | undefined;
   #error: Error | undefined;
-  #partialSince = 0;
+  /** When nothing was known to be late; undefined before the first look. */
+  #partialSince: number | undefined;
   #completedThen = 0;
 
   constructor(transport: Transport, handler: ConnectionHandler, limits: Partial<ConnectionLimits> = {}) {
@@ -136,10 +137,11 @@ export class RtspConnection {
     const { midMessage, completed } = this.#parser;
     // A stream of frames is nearly always in the middle of one; what counts is whether any comes to its end.
     // While we read nothing ourselves, the peer cannot be late.
-    if (!midMessage || completed !== this.#completedThen || this.#transport.paused) {
+    const isFirstLook = this.#partialSince === undefined;
+    if (isFirstLook || !midMessage || completed !== this.#completedThen || this.#transport.paused) {
       this.#completedThen = completed;
       this.#partialSince = nowMs;
-    } else if (nowMs - this.#partialSince > this.#limits.messageMs) {
+    } else if (nowMs - (this.#partialSince ?? nowMs) > this.#limits.messageMs) {
       this.#fault(new PenstockError('PENSTOCK_ERR_REQUEST_TIMEOUT', 'a message was not complete in time'));
     }
   }

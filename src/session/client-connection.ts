@@ -470,7 +470,9 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     this.#finishIfIdle();
   }
 
+  /** Nobody waits for the answers to what it still asked; only what it wanted to end is ended. */
   #onClose(): void {
+    this.#queue.splice(0, this.#queue.length, ...this.#queue.filter(({ method }) => method === 'TEARDOWN'));
     this.#closed = true;
     this.#ended = true;
     this.#finishIfIdle();
