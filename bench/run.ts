@@ -34,6 +34,9 @@ WORD selects scenarios (${SCENARIOS.map(({ name }) => name).join(', ')}) or part
   --loopback       one namespace, addresses 127.0.0.1 to .3 (default without root)
 `;
 
+/** What was typed makes no sense. */
+class UsageError extends Error {}
+
 const OPTIONS = {
   quick: { type: 'boolean', default: false },
   rounds: { type: 'string' },
@@ -53,7 +56,7 @@ function parse() {
   const { values, positionals } = parseArgs({ options: OPTIONS, allowPositionals: true });
   const number = (text: string | undefined, standard: number): number => {
     const value = text === undefined ? standard : Number(text);
-    if (!(value > 0)) throw new Error(`expected a number above 0, got ${text}`);
+    if (!(value > 0)) throw new UsageError(`expected a number above 0, got ${text}`);
     return value;
   };
   return {
@@ -72,7 +75,7 @@ class Selection {
   constructor(words: readonly string[]) {
     this.#words = [...words];
     for (const word of words) {
-      if (!SCENARIOS.some(({ name }) => name === word.split('/')[0])) throw new Error(`no such scenario: ${word}`);
+      if (!SCENARIOS.some(({ name }) => name === word.split('/')[0])) throw new UsageError(`no such scenario: ${word}`);
     }
   }
 
@@ -122,7 +125,8 @@ class Run {
     for (const scenario of this.scenarios()) {
       const results = this.results.scenarios.find(({ name }) => name === scenario.name);
       if (!results) continue;
-      progress(`round ${round + 1} of ${this.#options.rounds}: ${scenario.name}`);
+      const seconds = Math.round((performance.now() - this.#start) / 1000);
+      progress(`${seconds} s, round ${round + 1} of ${this.#options.rounds}: ${scenario.name}`);
       await scenario.run(this.#context(results, round));
     }
     this.results.minutes = (performance.now() - this.#start) / 60_000;
@@ -202,6 +206,13 @@ async function bench(options: Options): Promise<void> {
 }
 
 process.env.PATH += ':/usr/sbin:/sbin'; // where rivals are
-const options = parse();
-if (options.help) process.stdout.write(USAGE);
-else await bench(options);
+try {
+  const options = parse();
+  if (options.help) process.stdout.write(USAGE);
+  else await bench(options);
+} catch (error) {
+  const { code } = error as NodeJS.ErrnoException;
+  if (!(error instanceof UsageError) && !code?.startsWith('ERR_PARSE_ARGS')) throw error;
+  process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
+  process.exitCode = 2;
+}

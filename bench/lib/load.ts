@@ -19,7 +19,7 @@ export type Steps = Record<Request | 'connect' | 'session', Distribution> & {
   failures: Record<string, number>;
 };
 
-export type Pattern = 'frames' | 'merged' | 'interleaved';
+export type Pattern = 'frames' | 'merged' | 'singly';
 
 /** RTP made up by a rule. */
 export interface SyntheticMedia {

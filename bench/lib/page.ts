@@ -21,8 +21,8 @@ interface ChartWish {
 const CHART_WISHES: ChartWish[] = [
   relayChart('frames-process', /^100 streams, frames, 1200 B, 50 kpps$/, 'aUs', 'CPU of the processes'),
   relayChart('frames-machine', /^100 streams, frames, 1200 B, 50 kpps$/, 'bUs', 'CPU of the whole machine'),
-  relayChart('interleaved-process', /^\d{4} streams, interleaved, 1200 B, 50 kpps$/, 'aUs', 'CPU of the processes'),
-  relayChart('interleaved-machine', /^\d{4} streams, interleaved, 1200 B, 50 kpps$/, 'bUs', 'CPU of the whole machine'),
+  relayChart('singly-process', /^\d{4} streams, singly, 1200 B, 50 kpps$/, 'aUs', 'CPU of the processes'),
+  relayChart('singly-machine', /^\d{4} streams, singly, 1200 B, 50 kpps$/, 'bUs', 'CPU of the whole machine'),
   relayChart('delay', /^100 streams, as recorded from gst-rtsp-server$/, 'addedP50Us', 'Added delay, median'),
   relayChart(
     'most',

@@ -1,7 +1,7 @@
 // The load generator of `npm run bench`. Three programs in one, each commanded by lines on stdin (see program.h):
 //
 //   penstock_bench farm  listen=IP:PORT[,…] [ports=shared|own|announced] [first-port=6970]
-//     send pattern=frames|merged|interleaved|replay [size=1200 rate=50000 | file=…] seconds=2 [quantum-us=100]
+//     send pattern=frames|merged|singly|replay [size=1200 rate=50000 | file=…] seconds=2 [quantum-us=100]
 //     aim to=IP ports=PORT,… · stats
 //   penstock_bench crowd local=IP target=IP:PORT [pairs=16] [first-port=40000] [report-seconds=5]
 //     open sessions=N [streams=1] [concurrency=50] [transport=udp|tcp] · close · churn seconds=T [concurrency=32] [streams=1]

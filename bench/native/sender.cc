@@ -101,10 +101,10 @@ std::unique_ptr<Pattern> MakePattern(Farm& farm, const Settings& command) {
   if (streams.empty()) throw std::invalid_argument("no stream plays");
   const std::string name = command.Text("pattern", "frames");
   if (name == "replay") return std::make_unique<Replay>(streams, ReadRecording(command.Text("file")));
-  if (name != "frames" && name != "merged" && name != "interleaved") {
-    throw std::invalid_argument("pattern= frames, merged, interleaved or replay, not " + name);
+  if (name != "frames" && name != "merged" && name != "singly") {
+    throw std::invalid_argument("pattern= frames, merged, singly or replay, not " + name);
   }
-  const size_t unit = name == "interleaved" ? 1 : kFramePackets;
+  const size_t unit = name == "singly" ? 1 : kFramePackets;
   const auto bytes = static_cast<size_t>(command.Whole("size", 1200));
   if (name == "merged" && bytes * unit > kMaxMerged) throw std::invalid_argument("merged: size too large");
   return std::make_unique<Rotation>(std::move(streams), unit, bytes, command.Number("rate", 10'000));

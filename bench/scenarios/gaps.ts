@@ -41,10 +41,10 @@ async function measure({ bed, fail }: Context, victim: (typeof VICTIMS)[number])
   const crowd = await Crowd.start(bed, appliance.address);
   try {
     await crowd.open(STREAMS);
-    await farm.send({ pattern: 'interleaved', size: 1200, rate: STREAMS * RATE }, 0.2);
+    await farm.send({ pattern: 'singly', size: 1200, rate: STREAMS * RATE }, 0.2);
     await sleep(DRAIN_MS);
     await crowd.reset();
-    const media = farm.send({ pattern: 'interleaved', size: 1200, rate: STREAMS * RATE }, MEDIA_SECONDS);
+    const media = farm.send({ pattern: 'singly', size: 1200, rate: STREAMS * RATE }, MEDIA_SECONDS);
     await sleep(BEFORE_MS);
     const recoveryMs = victim === 'none' ? 0 : await killAndAwait(appliance, victim);
     const sent = await media;

@@ -39,17 +39,17 @@ const ALL: Cases[] = [
   cases(100, 0, [
     { pattern: 'frames', size: 1200, rate: 10_000 },
     { pattern: 'frames', size: 1200, rate: 30_000 },
-    { pattern: 'interleaved', size: 1200, rate: 10_000 },
-    { pattern: 'interleaved', size: 200, rate: 10_000 },
+    { pattern: 'singly', size: 1200, rate: 10_000 },
+    { pattern: 'singly', size: 200, rate: 10_000 },
     { pattern: 'frames', size: 1200, rate: MAX },
   ]),
-  cases(1000, 0, [{ pattern: 'interleaved', size: 1200, rate: 10_000 }]),
+  cases(1000, 0, [{ pattern: 'singly', size: 1200, rate: 10_000 }]),
   cases(10, 1, [{ pattern: 'frames', size: 1200, rate: 20_000 }]),
 ];
 const QUICK: Cases[] = [
   cases(50, 0, [
     { pattern: 'frames', size: 1200, rate: 2000 },
-    { pattern: 'interleaved', size: 200, rate: 2000 },
+    { pattern: 'singly', size: 200, rate: 2000 },
   ]),
   cases(10, 1, [{ pattern: 'frames', size: 1200, rate: 5000 }]),
 ];
