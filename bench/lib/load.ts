@@ -141,9 +141,12 @@ export class Crowd {
   }
 
   /** Sessions that play until `close`. Throws where not all of them could be opened. */
-  async open(sessions: number, transport: 'udp' | 'tcp' = 'udp'): Promise<{ seconds: number; steps: Steps }> {
+  async open(
+    sessions: number,
+    { streams = 1, transport = 'udp' }: { streams?: number; transport?: 'udp' | 'tcp' } = {},
+  ): Promise<{ seconds: number; steps: Steps }> {
     type Opened = { opened: number; seconds: number; steps: Steps };
-    const reply = await this.#tool.ask<Opened>(`open sessions=${sessions} transport=${transport}`);
+    const reply = await this.#tool.ask<Opened>(`open sessions=${sessions} streams=${streams} transport=${transport}`);
     if (reply.opened === sessions) return reply;
     throw new Error(`${reply.opened} of ${sessions} sessions opened: ${JSON.stringify(reply.steps.failures)}`);
   }

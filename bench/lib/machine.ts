@@ -11,7 +11,7 @@ export interface Machine {
   memoryGiB: number;
   node: string;
   commit: string;
-  /** Descriptors a process may have: each UDP stream takes four in engine and primary. */
+  /** Descriptors a process may have. */
   fileLimit: number;
   rmemMax: number;
   /** Versions of rivals that are there. */
@@ -55,10 +55,15 @@ export function fileLimit(): number {
   return text === 'unlimited' ? Number.MAX_SAFE_INTEGER : Number(text);
 }
 
+/** Of UDP, on both sides. */
 const DESCRIPTORS_PER_STREAM = 4;
+/** A client's connection and the one to its server. */
+const DESCRIPTORS_PER_SESSION = 2;
 /** Of connections to workers, the region, the addon, the log. */
 const DESCRIPTORS_BESIDE = 400;
 
-export function mostStreams(): number {
-  return Math.floor((fileLimit() - DESCRIPTORS_BESIDE) / DESCRIPTORS_PER_STREAM);
+/** How many sessions of so many streams one process of the product can hold. */
+export function mostSessions(streamsEach: number): number {
+  const each = DESCRIPTORS_PER_SESSION + streamsEach * DESCRIPTORS_PER_STREAM;
+  return Math.floor((fileLimit() - DESCRIPTORS_BESIDE) / each);
 }

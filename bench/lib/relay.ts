@@ -1,6 +1,7 @@
 import type { PacketPath } from '../../src/config/types.js';
 import { Appliance } from './appliance.js';
 import { Crowd, type Farm } from './load.js';
+import { mostSessions } from './machine.js';
 import type { Bed } from './place.js';
 
 /** Something that media passes through, with its streams set up. */
@@ -10,6 +11,21 @@ export interface RunningRelay {
   pids(): Promise<Map<string, number>>;
   counters(): Promise<Map<string, number>>;
   stop(): Promise<void>;
+}
+
+/** So many streams that a session each would be more connections than descriptors allow. */
+const FEW_STREAMS = 100;
+/** Of a session, where there are more. */
+const STREAMS_EACH = 8;
+
+/** How many streams the product can hold, given what a process may open. */
+export function mostStreams(): number {
+  return mostSessions(STREAMS_EACH) * STREAMS_EACH;
+}
+
+async function openStreams(crowd: Crowd, streams: number): Promise<void> {
+  const each = streams > FEW_STREAMS ? STREAMS_EACH : 1;
+  await crowd.open(streams / each, { streams: each });
 }
 
 /** A way from servers to clients. Rivals that know no RTSP have the farm `aim` at them. */
@@ -31,7 +47,7 @@ export const direct: Relay = {
   missing: () => undefined,
   async start(bed, farm, streams) {
     const crowd = await Crowd.start(bed, farm.address);
-    await crowd.open(streams);
+    await openStreams(crowd, streams);
     return {
       crowd,
       pids: () => Promise.resolve(new Map()),
@@ -55,10 +71,11 @@ export function penstock(name: string, packetPath: PacketPath, args: readonly st
         await appliance.stop();
       };
       try {
-        await crowd.open(streams);
+        await openStreams(crowd, streams);
       } catch (error) {
+        const log = appliance.log().slice(-4000);
         await stop();
-        throw error;
+        throw new Error(`${(error as Error).message}\n${log}`, { cause: error });
       }
       return { crowd, pids: () => appliance.pids(), counters: () => appliance.counters(), stop };
     },

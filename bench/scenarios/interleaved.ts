@@ -149,7 +149,7 @@ async function measure(context: Context, proxy: TcpProxy, all: Cases): Promise<M
   const running = await proxy.start(bed, farm.address);
   const crowd = await Crowd.start(bed, running.address);
   try {
-    await crowd.open(all.streams, 'tcp');
+    await crowd.open(all.streams, { transport: 'tcp' });
     await farm.send({ pattern: 'frames', size: 1200, rate: 5000 }, WARM_UP_SECONDS);
     await sleep(SETTLE_MS);
     if (all.slowClients > 0) await crowd.slowDown(all.slowClients, SLOW_BYTES_PER_SECOND);

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Crowd, Farm } from '../lib/load.js';
-import { mostStreams } from '../lib/machine.js';
+import { mostSessions } from '../lib/machine.js';
 import { anonymousBytes, slabBytes } from '../lib/memory.js';
 import { ROOT } from '../lib/paths.js';
 import { directTcp, penstockProxy, type TcpProxy } from '../lib/proxy.js';
@@ -37,7 +37,7 @@ export const memory: Scenario = {
   ],
   async run(context) {
     if (context.round > 0) return;
-    const room = mostStreams() - WARM_UP;
+    const room = mostSessions(1) - WARM_UP;
     for (const wish of context.quick ? QUICK_SESSIONS : SESSIONS) {
       const sessions = Math.min(wish, room);
       const name = `${sessions} sessions`;

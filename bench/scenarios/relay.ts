@@ -2,9 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CpuMeter, softirqThreads } from '../lib/cpu.js';
 import { drained } from '../lib/drain.js';
 import { type Distribution, Farm, type Media, type Sent, type SyntheticMedia } from '../lib/load.js';
-import { mostStreams } from '../lib/machine.js';
 import type { Entrance } from '../lib/place.js';
-import { direct, penstock, type Relay, type RunningRelay } from '../lib/relay.js';
+import { direct, mostStreams, penstock, type Relay, type RunningRelay } from '../lib/relay.js';
 import type { Context, Scenario, Values } from '../lib/scenario.js';
 import { Sink } from '../lib/sink.js';
 import { rotate } from '../lib/statistics.js';
@@ -35,7 +34,7 @@ const SETTLE_MS = 1000;
 export const relay: Scenario = {
   name: 'relay',
   about:
-    'Sessions set up through RTSP (rivals: by their own means), then RTP from the servers to the clients: "frames" are ' +
+    'Sessions set up through RTSP (rivals: by their own means), of 8 streams each where there are more than 100, then RTP from the servers to the clients: "frames" are ' +
     '42 packets of a stream back to back, "singly" is one packet of each stream in turn, "merged" frames arrive as ' +
     'one buffer, as after GRO. All relays have one core, the generator has the other. A: CPU of all processes of the ' +
     'relay per packet that came out. B: what the relay adds to the whole machine (all processes and softirq, less the ' +
