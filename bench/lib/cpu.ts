@@ -9,13 +9,6 @@ export function cpuSeconds(pid: number): number {
   return nanoseconds / 1e9;
 }
 
-/** The kernel threads that handle packets when nobody else's time can be taken for it. */
-export function softirqThreads(): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name) && readIfThere(`/proc/${name}/comm`).startsWith('ksoftirqd/'))
-    .map(Number);
-}
-
 /** CPU seconds of named processes since the meter was made. */
 export class CpuMeter {
   readonly #pids: ReadonlyMap<string, number>;
@@ -34,6 +27,24 @@ export class CpuMeter {
     }
     return sum;
   }
+}
+
+/** Of everything that media passes: a relay's processes, its servers and clients, and the kernel where it takes nobody's time. */
+export function machineMeter(relay: ReadonlyMap<string, number>, farm: HasPid, crowd: HasPid): CpuMeter {
+  const all = new Map(relay).set('farm', farm.pid).set('crowd', crowd.pid);
+  for (const pid of softirqThreads()) all.set(`ksoftirqd ${pid}`, pid);
+  return new CpuMeter(all);
+}
+
+interface HasPid {
+  readonly pid: number;
+}
+
+/** The kernel threads that handle packets when nobody else's time can be taken for it. */
+function softirqThreads(): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && readIfThere(`/proc/${name}/comm`).startsWith('ksoftirqd/'))
+    .map(Number);
 }
 
 function readIfThere(file: string): string {

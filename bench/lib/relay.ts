@@ -17,6 +17,8 @@ export interface RunningRelay {
 const FEW_STREAMS = 100;
 /** Of a session, where there are more. */
 const STREAMS_EACH = 8;
+/** Latched streams are handed to the kernel within that. */
+const SETTLE_MS = 1000;
 
 /** How many streams the product can hold, given what a process may open. */
 export function mostStreams(): number {
@@ -34,6 +36,8 @@ export interface Relay {
   /** Why it cannot be measured here; undefined where it can. */
   missing(): string | undefined;
   readonly needsNamespaces?: boolean;
+  /** Until it has moved its streams to their path. */
+  readonly settleMs?: number;
   /** So cheap that its cost is told by a baseline taken right beside it. */
   readonly inKernel?: boolean;
   /** Overload leaves something behind: it gets a new start afterwards. */
@@ -62,6 +66,7 @@ export function penstock(name: string, packetPath: PacketPath, args: readonly st
   return {
     name: `penstock ${name}`,
     inKernel: packetPath === 'offload',
+    settleMs: SETTLE_MS,
     missing: () => undefined,
     async start(bed, farm, streams) {
       const appliance = await Appliance.start(bed, farm.address, { core: 'product', workers: 2, packetPath, args });

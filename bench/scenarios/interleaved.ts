@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CpuMeter, softirqThreads } from '../lib/cpu.js';
+import { CpuMeter, machineMeter } from '../lib/cpu.js';
 import { drained } from '../lib/drain.js';
 import { Crowd, Farm, type Received, type Sent, type SyntheticMedia } from '../lib/load.js';
 import { anonymousBytes } from '../lib/memory.js';
@@ -177,9 +177,7 @@ async function sendAndCount(
   const memory = (): number => [...pids.values()].reduce((sum, pid) => sum + anonymousBytes(pid), 0);
   const before = memory();
   const proxyCpu = new CpuMeter(pids);
-  const everything = new Map(pids).set('farm', farm.pid).set('crowd', crowd.pid);
-  for (const pid of softirqThreads()) everything.set(`ksoftirqd ${pid}`, pid);
-  const machineCpu = new CpuMeter(everything);
+  const machineCpu = machineMeter(pids, farm, crowd);
   const sent = await farm.send(media, seconds);
   const grownBytes = memory() - before;
   const report = await drained(() => crowd.report(), sent.sent);
