@@ -1,9 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { OptionKey } from './schema.js';
-import type { Config, ServiceConfig, TlsConfig, VserverConfig } from './types.js';
+import type { Config, LimitsConfig, ServiceConfig, TlsConfig, VserverConfig } from './types.js';
 
-/** `limits`: all of that group. */
-type Options<K extends keyof Config = keyof Config> = { [Field in K]: OptionKey | 'limits' };
+type Options<Fields extends PropertyKey> = { [Field in Fields]: OptionKey };
 
 /** What a running appliance takes over, by field; beside these the method and the services of each vserver. */
 const LIVE = {
@@ -18,10 +17,10 @@ const LIVE = {
   teardownOnDisconnect: 'teardown-on-disconnect',
   redirects: 'redirects',
   logLevel: 'log-level',
-} as const satisfies Partial<Options>;
+} as const satisfies Partial<Options<keyof Config>>;
 
 /** Sockets, memory and processes are made once. */
-const FIXED: Options<Exclude<keyof Config, keyof typeof LIVE | 'vservers'>> = {
+const FIXED: Options<Exclude<keyof Config, keyof typeof LIVE | 'vservers' | 'limits'>> = {
   mediaPorts: 'media-ports',
   portPolicy: 'port-policy',
   sessionId: 'session-id',
@@ -36,13 +35,34 @@ const FIXED: Options<Exclude<keyof Config, keyof typeof LIVE | 'vservers'>> = {
   receiveBuffer: 'receive-buffer',
   interleavedBacklog: 'interleaved-backlog',
   interleavedOverflow: 'interleaved-overflow',
-  limits: 'limits',
   admin: 'admin',
   stateDir: 'state-dir',
 };
 
-/** Options that need no restart, in the order of the documentation. */
-export const LIVE_OPTIONS: readonly OptionKey[] = Object.values(LIVE);
+/** For what begins from then on. */
+const LIVE_LIMITS: Options<Exclude<keyof LimitsConfig, keyof typeof FIXED_LIMITS>> = {
+  line: 'limit-line',
+  headers: 'limit-headers',
+  head: 'limit-head',
+  body: 'limit-body',
+  uri: 'limit-uri',
+  pendingRequests: 'limit-pending-requests',
+  firstRequestMs: 'limit-first-request-time',
+  idleMs: 'limit-idle-time',
+  messageBacklog: 'limit-message-backlog',
+  connections: 'limit-connections',
+  clientConnections: 'limit-client-connections',
+  clientSessions: 'limit-client-sessions',
+  sessionSetups: 'limit-session-setups',
+  clientRequests: 'limit-client-requests',
+  streamRate: 'limit-stream-rate',
+};
+
+/** The engine keeps to it too. */
+const FIXED_LIMITS = { messageMs: 'limit-message-time' } as const satisfies Partial<Options<keyof LimitsConfig>>;
+
+/** Options that need no restart. */
+export const LIVE_OPTIONS: readonly OptionKey[] = [...Object.values(LIVE), ...Object.values(LIVE_LIMITS)];
 
 export interface Reload {
   /** What runs from now on. */
@@ -56,26 +76,47 @@ export interface Reload {
 /** Every part of a process holds the same configuration object: what it says is replaced, not the object. */
 export function takeOver(config: Config, next: Config): void {
   for (const field of Object.keys(config) as (keyof Config)[]) if (!(field in next)) delete config[field];
-  Object.assign(config, next);
+  Object.assign(config, { ...next, limits: Object.assign(config.limits, next.limits) });
 }
 
 /** What becomes of a running configuration when another one is read. Vservers are known by their names. */
 export function planReload(current: Config, next: Config): Reload {
   const vservers = current.vservers.map((vserver) => planVserver(vserver, next));
+  const limits = planLimits(current, next);
   const known = new Set(current.vservers.map(({ name }) => name));
   const strange = next.vservers.filter(({ name }) => !known.has(name)).map(({ name }) => `new vserver "${name}"`);
   return {
-    config: { ...without(next, FIXED), ...only(current, FIXED), vservers: vservers.map(({ vserver }) => vserver) },
-    changed: [...differing(current, next, LIVE), ...vservers.flatMap(({ changed }) => changed)],
-    refused: [...differing(current, next, FIXED), ...vservers.flatMap(({ refused }) => refused), ...strange],
+    config: {
+      ...without(next, FIXED),
+      ...only(current, FIXED),
+      limits,
+      vservers: vservers.map(({ vserver }) => vserver),
+    },
+    changed: [
+      ...differing(current, next, LIVE),
+      ...differing(current.limits, limits, LIVE_LIMITS),
+      ...vservers.flatMap(({ changed }) => changed),
+    ],
+    refused: [
+      ...differing(current, next, FIXED),
+      ...differing(current.limits, next.limits, FIXED_LIMITS),
+      ...vservers.flatMap(({ refused }) => refused),
+      ...strange,
+    ],
   };
 }
 
-function differing(current: Config, next: Config, options: Partial<Options>): string[] {
-  const fields = Object.keys(options) as (keyof Config)[];
-  return fields
-    .filter((field) => !isDeepStrictEqual(current[field], next[field]))
-    .map((field) => options[field] ?? field);
+/** A client's share of the sessions follows from the size of the table, which stays. */
+function planLimits(current: Config, next: Config): LimitsConfig {
+  const { messageMs, clientSessions } = current.limits;
+  const isSameSize = current.workers === next.workers && current.maxSessions === next.maxSessions;
+  return { ...next.limits, messageMs, ...(isSameSize ? {} : { clientSessions }) };
+}
+
+/** By name of the option. */
+function differing<T extends object>(current: T, next: T, options: Partial<Options<keyof T>>): string[] {
+  const entries = Object.entries(options) as [keyof T, OptionKey][];
+  return entries.filter(([field]) => !isDeepStrictEqual(current[field], next[field])).map(([, option]) => option);
 }
 
 type Fixed = keyof typeof FIXED;

@@ -14,7 +14,7 @@ export class Admission {
   constructor(limits: LimitsConfig, clients: ClientCells, now: () => number) {
     this.#limits = limits;
     this.#clients = clients;
-    this.#rates = new RequestRates(limits.clientRequests, now);
+    this.#rates = new RequestRates(() => limits.clientRequests, now);
   }
 
   /** Counts a connection, unless it is one too many. */

@@ -8,30 +8,31 @@ const MAX_BUCKETS = 16_384;
 
 /** A bucket for each client: so many requests a second, and as many at once. Of one worker. */
 export class RequestRates {
-  readonly #perSecond: number;
+  readonly #rate: () => number;
   readonly #now: () => number;
   /** In the order of their last use. */
   readonly #buckets = new Map<string, Bucket>();
 
-  /** 0 = no limit. `now`: milliseconds. */
-  constructor(perSecond: number, now: () => number) {
-    this.#perSecond = perSecond;
+  /** `rate`: requests per second, 0 = no limit. `now`: milliseconds. */
+  constructor(rate: () => number, now: () => number) {
+    this.#rate = rate;
     this.#now = now;
   }
 
   /** Whether one more request may be. One that may not costs nothing. */
   take(client: string): boolean {
-    if (this.#perSecond === 0) return true;
-    const bucket = this.#refilled(client);
+    const rate = this.#rate();
+    if (rate === 0) return true;
+    const bucket = this.#refilled(client, rate);
     if (bucket.tokens < 1) return false;
     bucket.tokens--;
     return true;
   }
 
-  #refilled(client: string): Bucket {
+  #refilled(client: string, rate: number): Bucket {
     const nowMs = this.#now();
-    const bucket = this.#buckets.get(client) ?? { tokens: this.#perSecond, thenMs: nowMs };
-    bucket.tokens = Math.min(this.#perSecond, bucket.tokens + ((nowMs - bucket.thenMs) / 1_000) * this.#perSecond);
+    const bucket = this.#buckets.get(client) ?? { tokens: rate, thenMs: nowMs };
+    bucket.tokens = Math.min(rate, bucket.tokens + ((nowMs - bucket.thenMs) / 1_000) * rate);
     bucket.thenMs = nowMs;
     this.#buckets.delete(client);
     this.#buckets.set(client, bucket);

@@ -32,6 +32,7 @@ describe('a reload', () => {
     ['session-id', 'prefix', 'sessionId'],
     ['state-dir', '/elsewhere', 'stateDir'],
     ['admin', '127.0.0.1:9000', 'admin'],
+    ['limit-message-time', '3', 'limits'],
   ] as const)('leaves %s as it is and says so', async (option, value, field) => {
     for (const [before, after] of [
       [{}, { [option]: value }],
@@ -63,6 +64,13 @@ describe('a reload', () => {
     expect(refused).toEqual(['listen of vserver "default"']);
   });
 
+  it('takes over limits, also those that follow from others', async () => {
+    const { config, changed, refused } = await plan({}, { 'limit-connections': '100', 'limit-uri': '300' });
+    expect(config.limits).toMatchObject({ connections: 100, clientConnections: 75, uri: 300 });
+    expect(changed).toEqual(['limit-uri', 'limit-connections', 'limit-client-connections']);
+    expect(refused).toEqual([]);
+  });
+
   it('keeps the vservers that there are', async () => {
     const current = await configOf(BASE);
     const next: Config = { ...current, vservers: current.vservers.map((vserver) => ({ ...vserver, name: 'other' })) };
@@ -81,9 +89,11 @@ describe('a reload', () => {
 describe('a configuration that is taken over', () => {
   it('is the same object afterwards, and all that the new one says', async () => {
     const config = await configOf({ ...BASE, 'session-key-file': '/keys' });
-    const next = await configOf({ ...BASE, 'idle-timeout': '7' });
+    const next = await configOf({ ...BASE, 'idle-timeout': '7', 'limit-uri': '300' });
+    const { limits } = config;
     takeOver(config, next);
     expect(config).toEqual(next);
+    expect(config.limits).toBe(limits);
     expect(config).not.toHaveProperty('sessionKeyFile');
   });
 });
