@@ -147,19 +147,24 @@ export class Wire {
   }
 
   message(seq: number, bytes: Buffer): void {
-    this.#handler?.onMessage(seq, bytes);
+    this.#listener?.onMessage(seq, bytes);
   }
 
   fault(fault: WireFault, bytes: Buffer): void {
-    this.#handler?.onFault(fault, bytes);
+    this.#listener?.onFault(fault, bytes);
   }
 
   end(): void {
-    this.#handler?.onEnd();
+    this.#listener?.onEnd();
   }
 
   closed(end: WireEnd, errno: number): void {
     this.#handler?.onClosed(end, errno);
+  }
+
+  /** What came before the engine told where the wire stands is said again then. */
+  get #listener(): WireHandler | undefined {
+    return this.#nextSeq === undefined ? undefined : this.#handler;
   }
 
   /** What was written before the number of the first message was known gets its number. */
