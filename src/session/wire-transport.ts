@@ -61,8 +61,11 @@ export class WireTransport implements Transport, WireHandler {
   }
 
   write(bytes: Buffer, completes?: Transport): void {
-    const continues = completes instanceof WireTransport ? completes.#promise(this.wire) : completes?.done();
-    this.wire.write(bytes, continues ?? undefined);
+    if (completes instanceof WireTransport) this.wire.write(bytes, completes.#promise(this.wire));
+    else {
+      this.wire.write(bytes);
+      completes?.done();
+    }
   }
 
   done(): void {
@@ -126,6 +129,8 @@ export class WireTransport implements Transport, WireHandler {
   }
 
   onClosed(end: WireEnd, errno: number): void {
+    // One whose socket got lost stands nowhere, and nobody need wait to hear where.
+    this.onAttached(0);
     const why = end === 'error' ? `read or write failed: ${errnoName(errno)}` : ENDS[end];
     this.#close(why === undefined ? undefined : new Error(why));
   }

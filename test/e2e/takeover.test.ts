@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { ProcessReport } from '../../src/admin/source.js';
 import { CheckedClient, CheckedOrigin } from '../support/checked-peers.js';
 import { NET, TestNetwork } from '../support/netns.js';
-import { Penstock } from '../support/penstock.js';
+import { Penstock, resources } from '../support/penstock.js';
 import { eventually } from '../support/program.js';
 
 // kill -9 of workers and engine at random moments, while clients and an origin that know every byte look on: each frame
@@ -64,6 +64,8 @@ it.each([
   ['the engine', /^engine/],
   ['workers and the engine', /^(worker|engine)/],
 ])('kill -9 of %s at random moments ends no connection, loses no byte and answers nothing twice', async (_, which) => {
+  const held = () => resources(appliance.pid).descriptors;
+  const before = held();
   const clients = await Promise.all(Array.from({ length: CLIENTS }, play));
   let killed = false;
   const talks = clients.map((client) => client.talk(() => killed));
@@ -86,4 +88,7 @@ it.each([
   }
   expect(origin.ends).toHaveLength(CLIENTS);
   await eventually('the table is empty', async () => (await appliance.show('session')).length === 0 || undefined);
+  const wires = async () => (await appliance.show('listener')).filter(({ kind }) => kind === 'wire');
+  await eventually('the wires are gone', async () => (await wires()).length === 0 || undefined);
+  await eventually('the primary holds no descriptor more than before', () => held() <= before || undefined);
 });
