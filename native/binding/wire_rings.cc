@@ -53,6 +53,7 @@ Napi::Object ToJs(Napi::Env env, const WireRecord& record, std::span<const uint8
   out.Set("seq", record.seq);
   out.Set("value", record.value);
   out.Set("continueSeq", record.continue_seq);
+  out.Set("token", record.continue_generation);
   out.Set("bytes", Napi::Buffer<uint8_t>::Copy(env, payload.data(), payload.size()));
   return out;
 }

@@ -402,14 +402,16 @@ struct alignas(64) RingHeader {
 enum WireRecordKind : uint32_t {
   kRecordPad = 0,  // skips to the end of the ring
   // worker → engine
-  kRecordStart = 1,     // read this wire from now on; and say where it stands, all that is open once more
+  kRecordStart = 1,     // read this wire from now on; and say where it stands, all that is open once more; seq: a token
   kRecordWrite = 2,     // payload: a message to write; seq: its number. Then continue_* is continued
   kRecordContinue = 3,  // the held message `seq` is dealt with
   kRecordStream = 4,    // wire, generation: of a stream row that was written: its channels were opened or closed
   kRecordShutdown = 5,  // FIN after all that is to be written
   kRecordClose = 6,     // end it now; what is not written is lost
   // engine → worker
-  kRecordAttached = 16,  // it is in the engine's hands; seq: last WRITE accepted, value: last WRITE written, continue_seq: last message taken
+  // it is in the engine's hands; seq: last WRITE accepted, value: last WRITE written, continue_seq: last message
+  // taken, continue_generation: the token of the START that this engine has had, 0 = none yet
+  kRecordAttached = 16,
   kRecordMessage = 17,   // payload: a whole message, which stays held until it is continued; seq: its number
   kRecordFault = 18,     // value: WireFault; payload: what could not be read
   kRecordEnd = 19,       // the peer's FIN; writing is still possible

@@ -66,6 +66,7 @@ bool Mailbox::SendNotice(Wire& wire, Notice notice) {
     record.seq = wire.accepted_seq();
     record.value = wire.ledger.now.written_seq;
     record.continue_seq = wire.ledger.now.messages_taken;
+    record.continue_generation = wire.token;
   } else if (notice == kTellFault) {
     record.kind = table::kRecordFault;
     record.value = memory::Load(wire.row.fault);

@@ -55,12 +55,10 @@ void Relay::Run() {
 }
 
 void Relay::Serve(Wire& wire) {
+  if (wire.closed() || !Settle(wire)) return;
+  Flush(wire);
   if (wire.closed()) return;
-  if (Settle(wire)) {
-    Flush(wire);
-    if (wire.writable && !wire.closed()) WakeWaiters(wire);
-  }
-  if (wire.closed()) return;
+  if (wire.writable) WakeWaiters(wire);
   if (wire.discards) {
     Throw(wire);
   } else {
@@ -86,17 +84,17 @@ void Relay::Forget(Wire& wire) {
 
 void Relay::Attached(Wire& wire) {
   wire.readable = wire.writable = true;
-  if (wire.started) Announce(wire);
+  if (wire.started && wire.settled) Announce(wire);
   Ready(wire);
   WakeWaiters(wire);
 }
 
 // The first word of a worker, or of its successor, to whom all that is open is said again.
-void Relay::Start(Wire& wire) {
+void Relay::Start(Wire& wire, uint32_t token) {
   wire.started = wire.heard = true;
-  if (!wire.attached()) return;
-  if (wire.settled && !CheckWhole(wire)) return;
-  Announce(wire);
+  wire.token = token;
+  // Where it stands is not known before it is settled.
+  if (wire.settled && CheckWhole(wire)) Announce(wire);
 }
 
 // What a worker's successor does not have cannot be finished.
@@ -371,8 +369,9 @@ size_t Relay::SendRun(Wire& from, Wire& to, FrameRun run, std::span<uint8_t> byt
     counters_.Add(Counter::wire_blocked, 1);
     to.writable = false;
     Block(from, to);
-  } else if (!to.waiters.empty()) {
-    WakeWaiters(to);
+  } else {
+    if (!to.out.empty() || to.shut_asked) Ready(to);  // they had to wait for the end of a frame
+    if (!to.waiters.empty()) WakeWaiters(to);
   }
   return taken;
 }
@@ -533,6 +532,10 @@ bool Relay::SendMessage(Wire& wire) {
   const OutMessage& message = wire.out.front();
   if (!BeginMessage(wire, message)) return false;
   WireLedger& ledger = wire.ledger.now;
+  if (message.bytes.empty()) {  // one that was lost with a worker: there is nothing of it to write
+    MessageWritten(wire);
+    return true;
+  }
   const std::span<const uint8_t> rest = std::span(message.bytes).subspan(ledger.message_offset);
   const IoResult result = io_.Send(wire, rest);
   counters_.Add(Counter::wire_sends, 1);
@@ -598,7 +601,7 @@ void Relay::ContinueAfter(const OutMessage& message) {
 void Relay::Write(Wire& wire, const table::WireRecord& record, std::span<const uint8_t> bytes) {
   const uint32_t written = wire.ledger.now.written_seq;
   const auto ahead = static_cast<int32_t>(record.seq - written);
-  if (ahead <= 0 || bytes.empty()) return;
+  if (ahead <= 0) return;
   auto at = wire.out.end();
   while (at != wire.out.begin() && std::prev(at)->seq - written >= static_cast<uint32_t>(ahead)) --at;
   if (at != wire.out.end() && at->seq == record.seq) return;
@@ -719,6 +722,7 @@ bool Relay::KeepTail(Wire& from, Wire& to) {
   AccountPassed(from, to, 1, bytes);
   Discard(from);
   counters_.Add(Counter::wire_tails, 1);
+  Ready(to);
   return true;
 }
 

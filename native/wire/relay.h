@@ -39,7 +39,7 @@ class Relay {
   void Forget(Wire& wire);
 
   // What the worker wants.
-  void Start(Wire& wire);
+  void Start(Wire& wire, uint32_t token);
   void Write(Wire& wire, const table::WireRecord& record, std::span<const uint8_t> bytes);
   void Continue(Wire& wire, uint32_t seq);
   void Shut(Wire& wire);

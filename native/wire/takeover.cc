@@ -24,6 +24,8 @@ using table::WireLedger;
 void Relay::TakeOver(Wire& wire) {
   wire.ledger.Restore();
   wire.state = static_cast<table::WireState>(Load(wire.row.wire_state));
+  StoreRelease(wire.row.written_seq, wire.ledger.now.written_seq);
+  StoreRelease(wire.row.messages_taken, wire.ledger.now.messages_taken);
   wire.started = wire.started || wire.state != table::kWireIdle;
   wire.shut_asked = Load(wire.row.shut) == table::kShutSent;
   wire.discards = wire.shut_asked || wire.state == table::kWireFaulted;
@@ -77,7 +79,8 @@ bool Relay::Settle(Wire& wire) {
   if (!wire.settled) return false;
   wire.unnoted = 0;
   WakeWaiters(wire);
-  if (wire.heard && !wire.closed() && !CheckWhole(wire)) return false;
+  if (wire.heard && !CheckWhole(wire)) return false;
+  if (wire.started) Announce(wire);
   // The last message was written, and perhaps that was all.
   const WireLedger& ledger = wire.ledger.now;
   Wire* continued = wires_.Obtain(ledger.continue_wire, ledger.continue_generation, Millis(now_us_));

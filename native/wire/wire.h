@@ -49,7 +49,8 @@ struct Wire {
 
   table::WireState state = table::kWireIdle;
   bool started = false;
-  bool heard = false;  // this engine has the worker's word for it
+  bool heard = false;      // this engine has the worker's word for it
+  uint32_t token = 0;      // of that word
   // What a former engine sent and did not note was found out. Until then nothing is written to it.
   bool settled = false;
   uint64_t unnoted = 0;  // bytes of it

@@ -67,7 +67,12 @@ WireSet::WireSet(table::Region& region, const Options& options, counters::Counte
     outboxes_.push_back(region.Outbox(worker, options.thread));
   }
   now_ = MonotonicMillis();  // the streams name wires, which are waited for from now on
+  const auto now_us = static_cast<int64_t>(now_ * 1e3);
   streams_.Load(now_);
+  // What workers said to a former engine, all of it, before anything is said to them.
+  do {
+    Obey(now_us);
+  } while (unread_);
 }
 
 WireSet::~WireSet() = default;
@@ -176,7 +181,7 @@ void WireSet::Handle(uint32_t worker, const WireRecord& record, std::span<const 
 void WireSet::HandleWire(Wire& wire, const WireRecord& record, std::span<const uint8_t> payload) {
   switch (record.kind) {
     case table::kRecordStart:
-      return relay_.Start(wire);
+      return relay_.Start(wire, record.seq);
     case table::kRecordWrite:
       return relay_.Write(wire, record, payload);
     case table::kRecordContinue:

@@ -39,7 +39,7 @@ export interface OutboxRecord {
   /** Global slot of the wire; of the stream in a `stream` record. */
   wire: number;
   generation: number;
-  /** write: the number of this message, counting up by one from 1 on each wire. continue: the held message that is dealt with. */
+  /** write: the number of this message, counting up by one from 1 on each wire. continue: the held message that is dealt with. start: a token, not 0. */
   seq?: number;
   /** write: the held message that is dealt with once this one is written; on any wire of the same thread. */
   continues?: { wire: number; generation: number; seq: number };
@@ -59,6 +59,8 @@ export interface InboxRecord {
   value: number;
   /** attached: the last incoming message that is dealt with. */
   continueSeq: number;
+  /** attached: the `seq` of the start that the engine has had, 0 before it has; what comes before is another worker's affair. */
+  token: number;
   /** message: all of it. fault: what could not be read, or its beginning. A copy, the caller's own. */
   bytes: Buffer;
 }
