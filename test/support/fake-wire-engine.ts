@@ -232,7 +232,7 @@ export class FakeWireEngine {
 
   #say(wire: FakeWire, kind: keyof SharedRegion['layout']['recordKind'], rest: Partial<InboxRecord> = {}): void {
     const common = { kind: this.#region.layout.recordKind[kind], wire: wire.slot, generation: wire.generation };
-    this.#inbox.push({ ...common, seq: 0, value: 0, continueSeq: 0, bytes: Buffer.alloc(0), ...rest });
+    this.#inbox.push({ ...common, seq: 0, value: 0, continueSeq: 0, token: 0, bytes: Buffer.alloc(0), ...rest });
     setImmediate(() => this.#wake());
   }
 

@@ -68,7 +68,7 @@ function hear(
   rest: Partial<InboxRecord> = {},
 ) {
   const record = { kind: region.layout.recordKind[kind], wire: wire.slot, generation: wire.generation };
-  inbox.push({ seq: 0, value: 0, continueSeq: 0, bytes: Buffer.alloc(0), ...record, ...rest });
+  inbox.push({ seq: 0, value: 0, continueSeq: 0, token: 0, bytes: Buffer.alloc(0), ...record, ...rest });
   wires.drain();
 }
 
