@@ -59,7 +59,8 @@ it('connections of one client count over all workers, and those of others do not
   const accepted = clients.filter((client) => client !== undefined);
   expect(accepted).toHaveLength(limit);
   expect(clients.slice(0, limit)).toEqual(accepted);
-  expect(await stat(appliance, 'worker_connections_refused')).toBe(limit);
+  const refused = async () => (await stat(appliance, 'worker_connections_refused')) === limit || undefined;
+  await eventually('the refused are counted', refused);
   expect(await connect(net.client2)).toBeDefined();
   accepted[0]?.destroy();
   await eventually('one of its own is gone', () => connect(net.client));
@@ -117,5 +118,8 @@ it.each(['same-ip', 'any'])('a server cannot point a publisher at a third party 
   client.publish(50);
   await eventually('the server hears the publisher', () => server.newest.received.length >= 50 || undefined);
   expect(astray).toEqual([]);
+  // Workers tell their counts now and then.
+  const counted = async () => (await stat(appliance, 'worker_foreign_sources')) >= 1 || undefined;
+  await eventually('the foreign source is counted', counted);
   expect(await stat(appliance, 'worker_foreign_sources')).toBe(1);
 });

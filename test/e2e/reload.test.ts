@@ -58,7 +58,9 @@ const stateOf = async (name: string) => (await appliance.show('service')).find((
 
 it('a service is exchanged for another while its sessions play on', async () => {
   await start([A]);
+  const before = a.state.opened;
   const old = [await play(), await play()];
+  await eventually('the server tells of both', () => a.state.opened === before + 2 || undefined);
   expect(await reload([B])).toEqual(['reload: service "b" added, service "a" removed']);
   const opened = { a: a.state.opened, b: b.state.opened };
   const fresh = [await play(), await play()];
