@@ -51,7 +51,7 @@ class Relay {
   // The worker is told, and shown what there is; nothing more is understood of what comes.
   void RaiseFault(Wire& wire, table::WireFault fault);
 
-  // The wire was a former engine's: goes on where the kernel's counts say that it stopped (takeover.cc).
+  // The wire was a former engine's: goes on where the kernel's counts say that it stopped (relay_takeover.cc).
   void TakeOver(Wire& wire);
 
  private:
@@ -69,13 +69,58 @@ class Relay {
   };
   static constexpr uint32_t kMaxRun = 2048;
 
+  // relay.cc: turns, and what is read
   void Serve(Wire& wire);
   bool CheckWhole(Wire& wire);
   void Announce(Wire& wire);
   void Stall(Wire& wire);
   static void WaitFor(Wire& waiting, Wire& wire);
   void WakeWaiters(Wire& wire);
-  bool Settle(Wire& wire);     // takeover.cc
+  void Block(Wire& from, Wire& to);
+  void Unblock(Wire& wire);
+  void Read(Wire& wire);
+  void Walk(Wire& wire, std::span<uint8_t> bytes);
+  size_t WalkPiece(Wire& wire, std::span<uint8_t> bytes, const Piece& piece);
+  void Take(Wire& wire, size_t size);
+  void Discard(Wire& wire);
+  void NotePartial(Wire& wire, size_t wanted);
+  size_t Hold(Wire& wire, std::span<const uint8_t> message);
+  void TakeMessage(Wire& wire, size_t size);
+  void Throw(Wire& wire);
+  void PeerEnded(Wire& wire);
+  void Failed(Wire& wire);
+
+  // relay_frames.cc
+  size_t Pass(Wire& wire, std::span<uint8_t> bytes);
+  FrameRun Gather(const Wire& wire, std::span<const uint8_t> bytes);
+  size_t SendRun(Wire& from, Wire& to, FrameRun run, std::span<uint8_t> bytes);
+  void WaitOrRetry(Wire& from, Wire& to);
+  void Limit(FrameRun& run, size_t bytes);
+  void Renumber(const FrameRun& run, std::span<uint8_t> bytes);
+  void Intend(Wire& from, Wire& to);
+  size_t NoteSent(Wire& from, Wire& to, const FrameRun& run, std::span<uint8_t> bytes, size_t sent);
+  void AccountPassed(Wire& from, Wire& to, uint32_t frames, std::span<uint8_t> bytes);
+  void AccountDropped(Wire& from, const FrameRun& run);
+  void CheckOverflow(Wire& wire);
+  void DropFrames(Wire& from, Wire& to, size_t excess);
+  bool KeepTail(Wire& from, Wire& to);
+  void LeaveSink(Wire& wire);
+
+  // relay_writing.cc
+  bool MayWrite(Wire& from, Wire& to);
+  bool Flush(Wire& wire);
+  bool SendTail(Wire& wire);
+  bool SendMessage(Wire& wire);
+  bool BeginMessage(Wire& wire, const OutMessage& message);
+  void MessageWritten(Wire& wire);
+  void ContinueAfter(const OutMessage& message);
+  void DropMessages(Wire& wire);
+  void FinishShut(Wire& wire);
+  void SendFailed(Wire& wire, int error);
+  void Sent(Wire& wire, size_t bytes);
+
+  // relay_takeover.cc
+  bool Settle(Wire& wire);
   bool SettleSent(Wire& wire);
   bool SettleMessage(Wire& wire);
   bool SettleTail(Wire& wire);
@@ -86,47 +131,6 @@ class Relay {
   void DropWritten(Wire& wire);
   void Recovered(Wire& wire);
   bool Torn(Wire& wire);
-
-  void Read(Wire& wire);
-  void Walk(Wire& wire, std::span<uint8_t> bytes);
-  size_t WalkPiece(Wire& wire, std::span<uint8_t> bytes, const Piece& piece);
-  void WaitOrRetry(Wire& from, Wire& to);
-  FrameRun Gather(const Wire& wire, std::span<const uint8_t> bytes);
-  size_t Pass(Wire& wire, std::span<uint8_t> bytes);
-  size_t SendRun(Wire& from, Wire& to, FrameRun run, std::span<uint8_t> bytes);
-  size_t NoteSent(Wire& from, Wire& to, const FrameRun& run, std::span<uint8_t> bytes, size_t sent);
-  void Intend(Wire& from, Wire& to);
-  void Renumber(const FrameRun& run, std::span<uint8_t> bytes);
-  void AccountPassed(Wire& from, Wire& to, uint32_t frames, std::span<uint8_t> bytes);
-  void AccountDropped(Wire& from, const FrameRun& run);
-  void Take(Wire& wire, size_t size);
-  void Discard(Wire& wire);
-  size_t Hold(Wire& wire, std::span<const uint8_t> message);
-  void NotePartial(Wire& wire, size_t wanted);
-  void TakeMessage(Wire& wire, size_t size);
-  void Throw(Wire& wire);
-  void PeerEnded(Wire& wire);
-  void Failed(Wire& wire);
-
-  bool MayWrite(Wire& from, Wire& to);
-  void Block(Wire& from, Wire& to);
-  bool Flush(Wire& wire);
-  bool SendTail(Wire& wire);
-  bool SendMessage(Wire& wire);
-  bool BeginMessage(Wire& wire, const OutMessage& message);
-  void MessageWritten(Wire& wire);
-  void FinishShut(Wire& wire);
-  void SendFailed(Wire& wire, int error);
-  void Sent(Wire& wire, size_t bytes);
-  void ContinueAfter(const OutMessage& message);
-  void DropMessages(Wire& wire);
-
-  void CheckOverflow(Wire& wire);
-  void DropFrames(Wire& from, Wire& to, size_t excess);
-  void Limit(FrameRun& run, size_t bytes);
-  bool KeepTail(Wire& from, Wire& to);
-  void LeaveSink(Wire& wire);
-  void Unblock(Wire& wire);
 
   const table::Region& region_;
   WireTable& wires_;
