@@ -26,6 +26,7 @@ Napi::Object Load(Napi::Env env, Napi::Object exports) {
   Export<SocketPair>(exports, "socketPair");
   Export<EventFd>(exports, "eventFd");
   Export<Wake>(exports, "wake");
+  Export<SendUnixDatagram>(exports, "sendUnixDatagram");
   Export<VaultStart>(exports, "vaultStart");
   Export<VaultAttachWorker>(exports, "vaultAttachWorker");
   Export<VaultAttachEngine>(exports, "vaultAttachEngine");

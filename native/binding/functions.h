@@ -20,6 +20,7 @@ Napi::Value CloseFd(const Napi::CallbackInfo& info);
 Napi::Value SocketPair(const Napi::CallbackInfo& info);
 Napi::Value EventFd(const Napi::CallbackInfo& info);
 Napi::Value Wake(const Napi::CallbackInfo& info);
+Napi::Value SendUnixDatagram(const Napi::CallbackInfo& info);
 
 Napi::Value VaultStart(const Napi::CallbackInfo& info);  // vault.cc
 Napi::Value VaultAttachWorker(const Napi::CallbackInfo& info);

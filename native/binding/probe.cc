@@ -29,6 +29,7 @@ Napi::Value Capabilities(Napi::Env env) {
   const auto capabilities = net::EffectiveCapabilities();
   if (!capabilities) return env.Null();
   Napi::Object result = Napi::Object::New(env);
+  result.Set("netBindService", capabilities->net_bind_service);
   result.Set("netAdmin", capabilities->net_admin);
   result.Set("bpf", capabilities->bpf);
   return result;

@@ -9,6 +9,7 @@
 #include "memory/system_error.h"
 #include "net/tcp_listener.h"
 #include "net/udp_socket.h"
+#include "net/unix_datagram.h"
 
 namespace penstock::binding {
 namespace {
@@ -85,6 +86,11 @@ Napi::Value EventFd(const Napi::CallbackInfo& info) {
 Napi::Value Wake(const Napi::CallbackInfo& info) {
   // EAGAIN: the counter is full, so the thread has a wake-up waiting as it is.
   if (::eventfd_write(args::Fd(info[0], "eventFd"), 1) != 0 && errno != EAGAIN) throw memory::SystemError("write");
+  return info.Env().Undefined();
+}
+
+Napi::Value SendUnixDatagram(const Napi::CallbackInfo& info) {
+  net::SendUnixDatagram(args::Text(info[0], "path"), args::Text(info[1], "text"));
   return info.Env().Undefined();
 }
 

@@ -46,7 +46,9 @@ std::optional<Capabilities> EffectiveCapabilities() {
     if (word != "CapEff:") continue;
     uint64_t mask = 0;
     if (!(status >> std::hex >> mask)) return std::nullopt;
-    return Capabilities{Has(mask, CAP_NET_ADMIN), Has(mask, CAP_BPF) || Has(mask, CAP_SYS_ADMIN)};
+    return Capabilities{.net_bind_service = Has(mask, CAP_NET_BIND_SERVICE),
+                        .net_admin = Has(mask, CAP_NET_ADMIN),
+                        .bpf = Has(mask, CAP_BPF) || Has(mask, CAP_SYS_ADMIN)};
   }
   return std::nullopt;
 }

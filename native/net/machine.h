@@ -16,6 +16,7 @@ struct PortRange {
 };
 
 struct Capabilities {
+  bool net_bind_service;
   bool net_admin;
   bool bpf;  // CAP_BPF, or CAP_SYS_ADMIN, which includes it
 };

@@ -134,7 +134,8 @@ export interface ProbeReport {
   fileLimit: { soft: number; hard: number };
   /** net.ipv4.ip_local_port_range. */
   ephemeralPorts: { min: number; max: number } | null;
-  capabilities: { netAdmin: boolean; bpf: boolean } | null;
+  /** Of this process; null where /proc does not tell. */
+  capabilities: { netBindService: boolean; netAdmin: boolean; bpf: boolean } | null;
 }
 
 /**
@@ -174,6 +175,8 @@ export interface NativeBinding {
   socketPair(): [number, number];
   eventFd(): number;
   wake(eventFd: number): void;
+  /** One message to a unix datagram socket; `path` begins with `@` for an abstract name. Waits a second at most. */
+  sendUnixDatagram(path: string, text: string): void;
   /**
    * Calls back in this thread's event loop whenever `eventFd` was written; the count is taken out of it before. Keeps
    * no process alive. One callback per descriptor, which stays the caller's and must be unwatched before it is closed.

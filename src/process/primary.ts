@@ -22,6 +22,7 @@ import { listenUrl } from './listeners.js';
 import { Offload } from './offload.js';
 import { Reloader } from './reloader.js';
 import { ServiceHealth } from './service-health.js';
+import { ServiceManager } from './service-manager.js';
 import { ServiceTable } from './service-table.js';
 import { Successor } from './successor.js';
 import { Supervisor } from './supervisor.js';
@@ -67,6 +68,7 @@ class Primary {
   readonly #log: Logger;
   readonly #binding: NativeBinding;
   readonly #estate: Estate;
+  readonly #manager: ServiceManager;
   readonly #successor: Successor | undefined;
   readonly #upgrade: Upgrade;
   readonly #tls: TlsFiles;
@@ -100,6 +102,11 @@ class Primary {
     this.#tls = new TlsFiles(config, this.#log, (material) => this.#updateTls(material));
     this.#binding = loadBinding();
     this.#binding.raiseFileLimit();
+    this.#manager = new ServiceManager({
+      socket: process.env.NOTIFY_SOCKET,
+      binding: this.#binding,
+      log: this.#log,
+    });
     const bequest = Successor.findBequest();
     this.#successor = bequest && new Successor(this.#binding, config, bequest);
     this.#estate = this.#successor?.estate ?? createEstate(this.#binding, config);
@@ -146,7 +153,7 @@ class Primary {
       allowed: hooks.replaceable ?? true,
       release: (mode) => this.#release(mode),
       resume: (mode) => this.#resume(mode),
-      leave: (mode) => this.#leave(mode),
+      leave: (mode, successor) => this.#leave(mode, successor),
     });
     this.#reloader = new Reloader({
       config,
@@ -156,6 +163,7 @@ class Primary {
       health: this.#health,
       tls: this.#tls,
       routes: this.#routes,
+      manager: this.#manager,
       log: this.#log,
       busy: () => this.#busy(),
       tell: () => this.#tellConfig(),
@@ -225,7 +233,8 @@ class Primary {
     await this.#govern();
   }
 
-  #leave(mode: UpgradeMode): void {
+  #leave(mode: UpgradeMode, successor: number): void {
+    this.#manager.succeededBy(successor);
     if (mode === 'drain') this.#drain('upgrade');
     else this.#end();
   }
@@ -295,7 +304,8 @@ class Primary {
     this.#ready.announced = true;
     const listen = this.#estate.listeners.map(listenUrl);
     this.#log.info({ listen, workers: workers.size, stateDir: this.#config.stateDir }, 'ready');
-    this.#successor?.ready();
+    if (this.#successor) this.#successor.ready(() => this.#manager.ready());
+    else this.#manager.ready();
     this.#hooks.onReady?.(this.#estate.listeners.map(({ address, port }) => ({ address, port })));
   }
 
@@ -344,6 +354,7 @@ class Primary {
     const sessions = this.#report.sessionCount();
     const drainTimeoutMs = this.#config.drainTimeoutMs;
     this.#log.info({ sessions, drainTimeoutMs }, `${why}: no new connections; waiting for sessions to end`);
+    this.#manager.stopping(drainTimeoutMs + FINISH_GRACE_MS + ENGINE_FINISH_MS);
     this.#workers.drain();
     const deadline = performance.now() + drainTimeoutMs;
     this.#timers.push(

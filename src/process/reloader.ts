@@ -8,6 +8,7 @@ import { loadSessionKeys } from '../session/session-keys.js';
 import type { TlsFiles } from '../tls/files.js';
 import { readTlsMaterial } from '../tls/material.js';
 import type { ServiceHealth } from './service-health.js';
+import type { ServiceManager } from './service-manager.js';
 import type { ServiceTable } from './service-table.js';
 
 /** How often services that are leaving are looked at. */
@@ -23,6 +24,7 @@ export interface ReloaderOptions {
   health: Pick<ServiceHealth, 'update'>;
   tls: Pick<TlsFiles, 'material' | 'replace'>;
   routes: Pick<Routes, 'update'>;
+  manager: Pick<ServiceManager, 'reloading' | 'reloaded'>;
   log: Logger;
   /** Why this is no time to change anything. */
   busy(): string | undefined;
@@ -58,9 +60,11 @@ export class Reloader {
     this.#running = true;
     while (this.#again) {
       this.#again = false;
+      this.#options.manager.reloading();
       await this.#reload();
     }
     this.#running = false;
+    this.#options.manager.reloaded();
   }
 
   async #reload(): Promise<void> {

@@ -64,8 +64,11 @@ export class Successor {
     forgetKernelCounts(this.estate.region);
   }
 
-  ready(): void {
+  /** `onAlone`: the predecessor has given up its place, or is gone. */
+  ready(onAlone: () => void): void {
+    process.once('disconnect', onAlone);
     this.#tell({ type: 'ready' });
+    if (!process.connected) onAlone();
   }
 
   #tell(message: ToPredecessor): void {

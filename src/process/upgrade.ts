@@ -28,8 +28,8 @@ export interface UpgradeOptions {
   release(mode: UpgradeMode): Promise<void>;
   /** The successor failed: everything is ours again. */
   resume(mode: UpgradeMode): Promise<void>;
-  /** The successor works. */
-  leave(mode: UpgradeMode): void;
+  /** The successor works; that is its pid. It waits for us to disconnect before it speaks for the service. */
+  leave(mode: UpgradeMode, successor: number): void;
 }
 
 /** A primary's side of being replaced by a new version, which it starts with its own command line. */
@@ -83,9 +83,9 @@ export class Upgrade {
       child.send({ type: 'yours', holdings: { streams, wires } } satisfies ToSuccessor);
       await ready;
       log.info({ successor: child.pid }, 'upgrade: the new version works');
+      leave(mode, child.pid as number);
       child.disconnect();
       child.unref();
-      leave(mode);
     } catch (error) {
       log.error({ err: error }, 'upgrade: the new version did not come up; the old one goes on');
       child.kill('SIGKILL');

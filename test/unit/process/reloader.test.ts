@@ -43,6 +43,7 @@ async function start(flags: Record<string, unknown>) {
   const routes = new Routes(services.places, tls.material);
   const health = new ServiceHealth(services.places, routes, rows, log);
   const told = vi.fn();
+  const said: string[] = [];
   let next: () => Promise<Config> = () => withKeys(flags);
   let busy: string | undefined;
   const reloader = new Reloader({
@@ -53,6 +54,7 @@ async function start(flags: Record<string, unknown>) {
     health,
     tls,
     routes,
+    manager: { reloading: () => void said.push('reloading'), reloaded: () => void said.push('reloaded') },
     log,
     busy: () => busy,
     tell: told,
@@ -65,6 +67,7 @@ async function start(flags: Record<string, unknown>) {
     services,
     health,
     told,
+    said,
     lines: () => lines.map(({ level, msg }) => `${level} ${msg}`),
     reload: async (more: Record<string, unknown> | Error) => {
       next = () => (more instanceof Error ? Promise.reject(more) : withKeys({ ...flags, ...more }));
@@ -137,6 +140,12 @@ describe('a reload', () => {
     expect(rows.read(0).weight).toBe(9);
     await reload({ server: ['10.0.0.1?name=a&weight=3'] });
     expect(rows.read(0).weight).toBe(3);
+  });
+
+  it('is announced and ended to the service manager, whatever comes of it', async () => {
+    const { said, reload } = await start({ server: ['10.0.0.1?name=a'] });
+    await reload(new Error('unreadable'));
+    expect(said).toEqual(['reloading', 'reloaded']);
   });
 
   it('waits for a better time', async () => {
