@@ -10,6 +10,8 @@ export interface Probe {
   /** Bytes. */
   rmemMax: number;
   fileLimit: { soft: number; hard: number };
+  /** Of this process; null where the kernel does not tell. */
+  capabilities: { netBindService: boolean; netAdmin: boolean; bpf: boolean } | null;
 }
 
 /** What the command line needs from the rest; main.ts gives the real ones, tests give fakes. */

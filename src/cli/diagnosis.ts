@@ -1,5 +1,6 @@
 /** What this machine allows an appliance, as a list of findings. */
 import type { ListenAddress, PacketPath, PortRange } from '../config/types.js';
+import { checkCapabilities, lowPorts } from './capabilities.js';
 import type { Probe } from './context.js';
 import type { Machine } from './machine.js';
 import { checkInterfaces, checkPacketPath } from './packet-path.js';
@@ -42,7 +43,7 @@ export function diagnose(machine: Machine, probe: Probe | string, wanted: Wanted
     checkNode(machine),
     ...(typeof probe === 'string' ? [addonMissing(probe)] : checkProbe(probe, machine, wanted)),
     checkMediaPorts(machine, wanted.mediaPorts),
-    checkListenPorts(machine, wanted.listen),
+    checkListenPorts(machine, probe, wanted.listen),
     checkStateDir(machine, wanted.stateDir),
     ...checkInterfaces(machine.interfaces(), machine.cpus),
   ];
@@ -69,6 +70,7 @@ function checkProbe(probe: Probe, machine: Machine, wanted: Wanted): Finding[] {
     checkPacketPath(probe, wanted.packetPath),
     checkReceiveBuffer(probe, wanted),
     checkDescriptors(probe, machine, wanted),
+    ...checkCapabilities(probe, wanted, firstOpenPort(machine)),
   ];
 }
 
@@ -76,13 +78,14 @@ function able(name: string, verdict: string, otherwise: 'warn' | 'fatal', fix: s
   return verdict === 'ok' ? { name, status: 'ok', found: 'works' } : { name, status: otherwise, found: verdict, fix };
 }
 
-function checkReceiveBuffer({ rmemMax }: Probe, { receiveBuffer, interleavedBacklog }: Wanted): Finding {
+function checkReceiveBuffer({ rmemMax, capabilities }: Probe, { receiveBuffer, interleavedBacklog }: Wanted): Finding {
   const name = 'receive buffer';
   const need = Math.max(receiveBuffer, RECEIVE_BUFFER_PER_BACKLOG * interleavedBacklog);
   // A network namespace of its own does not show the setting.
   if (rmemMax === 0) return { name, status: 'ok', found: 'net.core.rmem_max is not shown here' };
   const found = `net.core.rmem_max ${rmemMax}, receive-buffer ${receiveBuffer}, interleaved-backlog ${interleavedBacklog}`;
   if (rmemMax >= need) return { name, status: 'ok', found };
+  if (capabilities?.netAdmin) return { name, status: 'ok', found: `${found}; CAP_NET_ADMIN gives what is asked for` };
   return { name, status: 'warn', found, fix: `sudo sysctl -w net.core.rmem_max=${need}` };
 }
 
@@ -119,18 +122,24 @@ function checkMediaPorts(machine: Machine, mediaPorts: PortRange): Finding {
   };
 }
 
-function checkListenPorts(machine: Machine, listen: readonly ListenAddress[]): Finding {
+function checkListenPorts(machine: Machine, probe: Probe | string, listen: readonly ListenAddress[]): Finding {
   const name = 'listen ports';
-  const first = Number(machine.sysctl('net.ipv4.ip_unprivileged_port_start') ?? 1024);
-  const ports = [...new Set(listen.map(({ port }) => port))];
-  const refused = machine.uid === 0 ? [] : ports.filter((port) => port !== 0 && port < first);
-  if (refused.length === 0) return { name, status: 'ok', found: ports.join(', ') };
+  const first = firstOpenPort(machine);
+  const capabilities = typeof probe === 'string' ? null : probe.capabilities;
+  const mayAll = capabilities?.netBindService ?? machine.uid === 0;
+  const refused = mayAll ? [] : lowPorts(listen, first);
+  const all = [...new Set(listen.map(({ port }) => port))];
+  if (refused.length === 0) return { name, status: 'ok', found: all.join(', ') };
   return {
     name,
     status: 'warn',
-    found: `${refused.join(', ')}: only root may listen below ${first}`,
+    found: `${refused.join(', ')}: to listen below ${first} takes CAP_NET_BIND_SERVICE`,
     fix: `sudo sysctl -w net.ipv4.ip_unprivileged_port_start=${Math.min(...refused)}`,
   };
+}
+
+function firstOpenPort(machine: Machine): number {
+  return Number(machine.sysctl('net.ipv4.ip_unprivileged_port_start') ?? 1024);
 }
 
 function checkStateDir(machine: Machine, stateDir: string): Finding {

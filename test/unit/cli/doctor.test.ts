@@ -30,6 +30,9 @@ function machine(sysctl: Record<string, string> = {}, rest: Partial<Machine> = {
   return { ...usual, sysctl: (name) => all[name], ...rest };
 }
 
+/** Of somebody whose rights are not known. */
+const plainProbe: Probe = { ...goodProbe, capabilities: null };
+
 const card = { name: 'eth0', pair: false, groFlushTimeoutNs: 50_000, receiveQueues: 4, spread: false };
 
 const bad = (findings: Finding[]): Finding[] => findings.filter(({ status }) => status !== 'ok');
@@ -47,6 +50,9 @@ describe('diagnose', () => {
       'packet path',
       'receive buffer',
       'descriptors',
+      'CAP_NET_BIND_SERVICE',
+      'CAP_NET_ADMIN',
+      'CAP_BPF',
       'media ports',
       'listen ports',
       'state directory',
@@ -107,7 +113,7 @@ describe('diagnose', () => {
     [
       'receive buffer',
       machine(),
-      { ...goodProbe, rmemMax: 212_992 },
+      { ...plainProbe, rmemMax: 212_992 },
       {},
       'warn',
       /rmem_max 212992, receive-buffer 4194304/,
@@ -116,7 +122,7 @@ describe('diagnose', () => {
     [
       'receive buffer',
       machine(),
-      { ...goodProbe, rmemMax: 4_194_304 },
+      { ...plainProbe, rmemMax: 4_194_304 },
       { interleavedBacklog: 4_000_000 },
       'warn',
       /interleaved-backlog 4000000/,
@@ -152,10 +158,10 @@ describe('diagnose', () => {
     [
       'listen ports',
       machine(),
-      goodProbe,
+      plainProbe,
       { listen: [{ address: '0.0.0.0', port: 554 }] },
       'warn',
-      /554: only root may listen below 1024/,
+      /554: to listen below 1024 takes CAP_NET_BIND_SERVICE/,
       'sudo sysctl -w net.ipv4.ip_unprivileged_port_start=554',
     ],
     [
@@ -197,7 +203,48 @@ describe('diagnose', () => {
       'net.ipv4.ip_local_reserved_ports': '32768-59999',
     };
     const options = { ...wanted, listen: [{ address: '0.0.0.0', port: 554 }] };
-    expect(bad(diagnose(machine(sysctl, { uid: 0 }), goodProbe, options))).toEqual([]);
+    expect(bad(diagnose(machine(sysctl, { uid: 0 }), plainProbe, options))).toEqual([]);
+  });
+});
+
+describe('the capabilities of a process', () => {
+  const none = { netBindService: false, netAdmin: false, bpf: false };
+  const low = { ...wanted, listen: [{ address: '0.0.0.0', port: 554 }] };
+  const named = (findings: Finding[]) =>
+    findings.filter(({ name }) => name.startsWith('CAP_')).map(({ name, status, found }) => [name, status, found]);
+
+  it('are named, with what they are good for', () => {
+    expect(named(diagnose(machine(), goodProbe, wanted))).toEqual([
+      ['CAP_NET_BIND_SERVICE', 'ok', 'there: for listening on low ports'],
+      ['CAP_NET_ADMIN', 'ok', 'there: for tier offload, and for receive buffers beyond net.core.rmem_max'],
+      ['CAP_BPF', 'ok', 'there: for tier offload'],
+    ]);
+  });
+
+  it('are missed where they are needed', () => {
+    const missed = named(diagnose(machine(), { ...goodProbe, capabilities: none }, low));
+    expect(missed.map(([name, status]) => [name, status])).toEqual([
+      ['CAP_NET_BIND_SERVICE', 'hint'],
+      ['CAP_NET_ADMIN', 'hint'],
+      ['CAP_BPF', 'hint'],
+    ]);
+    expect(missed[2]?.[2]).toBe('missing: for tier offload (docs/service.md)');
+  });
+
+  it('are not missed where nothing needs them', () => {
+    const options: Wanted = { ...wanted, packetPath: 'gso' };
+    const findings = named(diagnose(machine(), { ...goodProbe, capabilities: none }, options));
+    expect(findings.map(([, status]) => status)).toEqual(['ok', 'ok', 'ok']);
+    expect(findings[0]?.[2]).toBe('missing, not needed: for listening on low ports');
+  });
+
+  it('count for more than the user: a low port and a large buffer are theirs', () => {
+    const probe = { ...goodProbe, rmemMax: 212_992 };
+    expect(bad(diagnose(machine(), probe, low))).toEqual([]);
+    const root = diagnose(machine({}, { uid: 0 }), { ...probe, capabilities: none }, low);
+    expect(bad(root).map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['listen ports', 'receive buffer', 'CAP_NET_BIND_SERVICE']),
+    );
   });
 });
 
@@ -233,7 +280,7 @@ describe('port ranges', () => {
 
 describe('penstock doctor', () => {
   it('prints a fix below each finding, or JSON', async () => {
-    const probe = { ...goodProbe, rmemMax: 212_992 };
+    const probe = { ...plainProbe, rmemMax: 212_992 };
     const args = ['doctor', '--state-dir', tmpdir(), '--listen', '127.0.0.1:8554'];
     const text = await run(args, { probe });
     expect(text.code).toBe(0);

@@ -10,6 +10,7 @@ export const goodProbe: Probe = {
   sealedMemfd: 'ok',
   rmemMax: 64 * 1024 * 1024,
   fileLimit: { soft: 1024, hard: 4_000_000 },
+  capabilities: { netBindService: true, netAdmin: true, bpf: true },
 };
 
 export interface Result {
