@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command line: the only place where the parts of an appliance meet. */
 import { runCli } from './cli/program.js';
+import { terminalOf } from './cli/terminal.js';
 
 // A reader that has seen enough (`show session | head`) is not an error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -18,6 +19,7 @@ const code = await runCli(process.argv.slice(2), {
   out: (text) => process.stdout.write(`${text}\n`),
   error: (text) => process.stderr.write(`${text}\n`),
   width: process.stdout.columns,
+  terminal: () => terminalOf(process.stdin, process.stdout),
   exitCode: 0,
 });
 process.exitCode = code;

@@ -1,4 +1,5 @@
 import type { Config } from '../config/types.js';
+import type { Terminal } from './terminal.js';
 
 /** What the addon says about this machine: `ok` or the reason why not. */
 export interface Probe {
@@ -30,6 +31,8 @@ export interface Context {
   error(text: string): void;
   /** Columns of help texts; 80 if not known. */
   width?: number | undefined;
+  /** Where standard input and output are one. */
+  terminal?(): Terminal | undefined;
   /** Set by a command that ends without an error and yet not well. */
   exitCode: number;
 }

@@ -8,6 +8,7 @@ import { addOrigin } from './commands/origin.js';
 import { addServe } from './commands/serve.js';
 import { addServiceCommands } from './commands/service.js';
 import { addShow } from './commands/show.js';
+import { addTop } from './commands/top.js';
 import { addUpgrade } from './commands/upgrade.js';
 import type { Context } from './context.js';
 
@@ -39,6 +40,7 @@ export function createProgram(context: Context): Command {
   addCheck(program, context);
   addDoctor(program, context);
   addShow(program, context);
+  addTop(program, context);
   addServiceCommands(program, context);
   addUpgrade(program, context);
   return program;

@@ -32,6 +32,8 @@ export interface SessionReport {
   serverIdleSec?: number;
   toClient: TrafficReport;
   toServer: TrafficReport;
+  /** Packets and frames that came for it and went nowhere: of the wrong source, too many, or not read by the peer. */
+  dropped: number;
 }
 
 /** How packets that arrive are moved. */

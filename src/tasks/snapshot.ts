@@ -104,6 +104,7 @@ function sessionReport(
     ),
     toClient: sent(toClient),
     toServer: sent(toServer),
+    dropped: [...toClient, ...toServer].reduce((sum, leg) => sum + leg.refused + leg.overflowed, 0),
   };
 }
 

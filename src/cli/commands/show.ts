@@ -47,6 +47,7 @@ const COLUMNS: Columns = {
     column('SERVER IDLE', (row) => idle(row.serverIdleSec)),
     column('TO CLIENT', (row) => formatBytes(row.toClient.bytes)),
     column('TO SERVER', (row) => formatBytes(row.toServer.bytes)),
+    column('DROPPED', (row) => row.dropped),
     column('URL', (row) => row.controlUrl),
   ],
   listener: [

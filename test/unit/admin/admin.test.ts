@@ -161,8 +161,8 @@ describe('commands to a running appliance', () => {
     await start();
     const session = await run(['show', 'session', '--state-dir', stateDir]);
     expect(session.out.split('\n')).toEqual([
-      'SLOT  VSERVER  SERVICE    CLIENT           STATE    TRANSPORT  STREAMS  WIRE  TIER                AGE    CLIENT IDLE  SERVER IDLE  TO CLIENT  TO SERVER  URL',
-      '   7  default  [::1]:554  192.0.2.9:40000  playing  udp              2     3  gso (switched off)  1h 2m  1s           -            1.2 MB     80 B       rtsp://192.0.2.1/cam',
+      'SLOT  VSERVER  SERVICE    CLIENT           STATE    TRANSPORT  STREAMS  WIRE  TIER                AGE    CLIENT IDLE  SERVER IDLE  TO CLIENT  TO SERVER  DROPPED  URL',
+      '   7  default  [::1]:554  192.0.2.9:40000  playing  udp              2     3  gso (switched off)  1h 2m  1s           -            1.2 MB     80 B             4  rtsp://192.0.2.1/cam',
       '',
     ]);
     const listener = await run(['show', 'listener', '--state-dir', stateDir]);

@@ -35,6 +35,7 @@ const session: SessionReport = {
   wire: 3,
   toClient: { packets: 10, bytes: 1_234_567 },
   toServer: { packets: 1, bytes: 80 },
+  dropped: 4,
 };
 
 export class FakeSource implements AdminSource {

@@ -47,7 +47,7 @@ function openUdp(session: number, of = table): number {
 function relay(
   stream: number,
   leg: number,
-  values: { tx?: number; rxMs?: number; jitter?: number; lost?: number },
+  values: { tx?: number; rxMs?: number; jitter?: number; lost?: number; refused?: number },
 ): void {
   const { stream: row, legData, legState } = region.layout;
   const at = region.streamAt(stream);
@@ -56,6 +56,7 @@ function relay(
   region.setU64(data + legData.txPackets, values.tx ?? 0);
   region.setU64(data + legData.txBytes, (values.tx ?? 0) * 100);
   region.setF64(data + legData.lastRxMs, values.rxMs ?? 0);
+  region.setU64(data + legData.refused, values.refused ?? 0);
   region.setU32(data + legData.jitterX16, values.jitter ?? 0);
   region.setU32(data + legData.expected, 10);
   region.setU32(data + legData.received, 10 - (values.lost ?? 0));
@@ -69,7 +70,7 @@ describe('snapshotSessions', () => {
     table.setFlags(slot, { playing: true });
     const stream = openUdp(slot);
     relay(stream, region.layout.legIndex.clientRtp, { tx: 7, rxMs: NOW + 2000 });
-    relay(stream, region.layout.legIndex.serverRtcp, { tx: 2 });
+    relay(stream, region.layout.legIndex.serverRtcp, { tx: 2, refused: 3 });
     expect(snapshotSessions(region, names, NOW + 5000)).toEqual([
       {
         slot,
@@ -87,6 +88,7 @@ describe('snapshotSessions', () => {
         serverIdleSec: expect.any(Number),
         toClient: { packets: 7, bytes: 700 },
         toServer: { packets: 2, bytes: 200 },
+        dropped: 3,
       },
     ]);
   });
