@@ -11,6 +11,9 @@ export const ERRORS = {
   PENSTOCK_ERR_BODY_TOO_LARGE: { rtsp: 413, about: 'a body is longer than the limit' },
   PENSTOCK_ERR_URI_TOO_LONG: { rtsp: 414, about: 'a Request-URI is longer than the limit' },
   PENSTOCK_ERR_REQUEST_TIMEOUT: { rtsp: 408, about: 'a request was not complete in time' },
+  PENSTOCK_ERR_TUNNEL: {
+    about: 'an HTTP connection is no half of a tunnel for RTSP, or what comes in it is no base64',
+  },
   PENSTOCK_ERR_TLS: { about: 'a TLS handshake with a client failed' },
   PENSTOCK_ERR_TOO_MANY_REQUESTS: { rtsp: 503, about: 'the client asks more often than it may' },
   PENSTOCK_ERR_VERSION: { rtsp: 505, about: 'the RTSP version is not 1.0' },

@@ -24,6 +24,7 @@ Napi::Object Load(Napi::Env env, Napi::Object exports) {
   Export<DupFd>(exports, "dupFd");
   Export<CloseFd>(exports, "closeFd");
   Export<SocketPair>(exports, "socketPair");
+  Export<StreamPair>(exports, "streamPair");
   Export<EventFd>(exports, "eventFd");
   Export<Wake>(exports, "wake");
   Export<SendUnixDatagram>(exports, "sendUnixDatagram");

@@ -18,6 +18,7 @@ Napi::Value BindUdp(const Napi::CallbackInfo& info);
 Napi::Value DupFd(const Napi::CallbackInfo& info);
 Napi::Value CloseFd(const Napi::CallbackInfo& info);
 Napi::Value SocketPair(const Napi::CallbackInfo& info);
+Napi::Value StreamPair(const Napi::CallbackInfo& info);
 Napi::Value EventFd(const Napi::CallbackInfo& info);
 Napi::Value Wake(const Napi::CallbackInfo& info);
 Napi::Value SendUnixDatagram(const Napi::CallbackInfo& info);

@@ -27,6 +27,15 @@ net::ListenOptions ReadListenOptions(const Napi::Value& value) {
   return read;
 }
 
+Napi::Value Pair(Napi::Env env, int type) {
+  int fds[2];
+  if (::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds) != 0) throw memory::SystemError("socketpair");
+  Napi::Array pair = Napi::Array::New(env, 2);
+  pair.Set(0u, fds[0]);
+  pair.Set(1u, fds[1]);
+  return pair;
+}
+
 }  // namespace
 
 Napi::Value RaiseFileLimit(const Napi::CallbackInfo& info) {
@@ -68,14 +77,9 @@ Napi::Value DupFd(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), fd);
 }
 
-Napi::Value SocketPair(const Napi::CallbackInfo& info) {
-  int fds[2];
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0) throw memory::SystemError("socketpair");
-  Napi::Array pair = Napi::Array::New(info.Env(), 2);
-  pair.Set(0u, fds[0]);
-  pair.Set(1u, fds[1]);
-  return pair;
-}
+Napi::Value SocketPair(const Napi::CallbackInfo& info) { return Pair(info.Env(), SOCK_SEQPACKET); }
+
+Napi::Value StreamPair(const Napi::CallbackInfo& info) { return Pair(info.Env(), SOCK_STREAM); }
 
 Napi::Value EventFd(const Napi::CallbackInfo& info) {
   const int fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -173,6 +173,8 @@ export interface NativeBinding {
   closeFd(fd: number): void;
   /** SOCK_SEQPACKET. */
   socketPair(): [number, number];
+  /** SOCK_STREAM. */
+  streamPair(): [number, number];
   eventFd(): number;
   wake(eventFd: number): void;
   /** One message to a unix datagram socket; `path` begins with `@` for an abstract name. Waits a second at most. */

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { Config } from '../config/types.js';
 import type { OffloadMaps } from '../engine/binding.js';
 import type { ServicePlace } from '../router/farm.js';
@@ -18,6 +19,9 @@ export type ToWorker =
   | { type: 'session-touched'; service: number; serverId: string }
   | { type: 'session-ended'; service: number; serverId: string }
   | { type: 'recent'; news: RecentNews }
+  | { type: 'tunnel-answer'; id: number; yes: boolean }
+  /** A half of a tunnel of this worker, with its socket; `bytes` (latin1) were read of it. */
+  | { type: 'tunnel-post'; key: string; bytes: string }
   /** Stop accepting connections; report when no session is left. */
   | { type: 'drain' }
   /** Answer what is in hand, leave sessions and connections to a successor, and exit. */
@@ -35,6 +39,11 @@ export type ToPrimary =
   | { type: 'recent'; news: RecentNews }
   | { type: 'service-failed'; service: number; reason: string }
   | { type: 'service-worked'; service: number }
+  /** May this worker have the tunnel of that key; has any worker it? */
+  | { type: 'tunnel-question'; id: number; question: 'open' | 'find'; key: string }
+  | { type: 'tunnel-closed'; key: string }
+  /** For the worker that has the tunnel. */
+  | { type: 'tunnel-post'; key: string; bytes: string }
   | { type: 'worker-stats'; stats: WorkerStats };
 
 export type ToEngine = { type: 'init' | 'reload'; config: Config } | { type: 'finish' };
@@ -77,8 +86,10 @@ export function readInheritance<T>(variable: 'PENSTOCK_WORKER' | 'PENSTOCK_ENGIN
 }
 
 /** A child's message to the primary. A primary that is gone takes the child with it, so a failed send needs no care. */
-export function sendToPrimary(message: ToPrimary): void {
-  if (process.connected) process.send?.(message);
+export function sendToPrimary(message: ToPrimary, socket?: Socket): void {
+  if (!process.connected) return;
+  if (socket) process.send?.(message, socket, () => {});
+  else process.send?.(message);
 }
 
 /** The terminal sends these to the whole group; only the primary acts on them. */

@@ -18,9 +18,9 @@ async function start(message: Extract<ToWorker, { type: 'init' }>): Promise<void
 }
 
 leaveSignalsToPrimary();
-process.on('message', (message: ToWorker) => {
+process.on('message', (message: ToWorker, handle: unknown) => {
   if (message.type === 'init') void start(message);
-  else worker?.receive(message);
+  else worker?.receive(message, handle);
 });
 // A message to a cluster worker that does not listen yet would be lost: ask for the first one.
 sendToPrimary({ type: 'hello' });

@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import cluster from 'node:cluster';
+import { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { Config } from '../config/types.js';
 import type { NativeBinding } from '../engine/binding.js';
@@ -7,7 +8,9 @@ import type { ServicePlace } from '../router/farm.js';
 import type { TlsMaterial } from '../tls/material.js';
 import { FIRST_INHERITED_FD, type ToPrimary, type ToWorker, type WorkerInheritance, type WorkerStats } from './ipc.js';
 import { listenersOf, type OpenListener } from './listeners.js';
+import { detach } from './meeting-point.js';
 import { Supervisor } from './supervisor.js';
+import { TunnelRegistry } from './tunnel-registry.js';
 
 // Each worker has listening sockets of its own: no connection passes through the primary.
 cluster.schedulingPolicy = cluster.SCHED_NONE;
@@ -37,6 +40,7 @@ export class WorkerProcesses {
   readonly #options: WorkerProcessesOptions;
   readonly #supervisors: Supervisor[];
   readonly #stats: (WorkerStats | undefined)[] = [];
+  readonly #tunnels = new TunnelRegistry();
 
   constructor(options: WorkerProcessesOptions) {
     this.#options = options;
@@ -99,7 +103,10 @@ export class WorkerProcesses {
 
   #supervise(index: number): Supervisor {
     return new Supervisor(() => this.#spawn(index), {
-      onStart: (child) => child.on('message', (message) => this.#receive(index, message as ToPrimary)),
+      onStart: (child) => {
+        this.#tunnels.forget(index);
+        child.on('message', (message, handle) => this.#receive(index, message as ToPrimary, handle));
+      },
       onDeath: (description, pauseMs) => this.#options.onDeath(index, description, pauseMs),
     });
   }
@@ -134,7 +141,7 @@ export class WorkerProcesses {
     return worker.process;
   }
 
-  #receive(index: number, message: ToPrimary): void {
+  #receive(index: number, message: ToPrimary, handle: unknown): void {
     switch (message.type) {
       case 'hello':
         this.#send(index, { type: 'init', ...this.#given() });
@@ -158,6 +165,15 @@ export class WorkerProcesses {
         break;
       case 'worker-stats':
         this.#stats[index] = message.stats;
+        break;
+      case 'tunnel-question':
+        this.#send(index, { type: 'tunnel-answer', id: message.id, yes: this.#tunnels.answer(index, message) });
+        break;
+      case 'tunnel-closed':
+        this.#tunnels.closed(index, message.key);
+        break;
+      case 'tunnel-post':
+        if (handle instanceof Socket) this.#passHalf(message.key, message.bytes, handle);
     }
   }
 
@@ -167,13 +183,22 @@ export class WorkerProcesses {
     return { config, places: places(), tls: tls() };
   }
 
+  /** From the worker that accepted one half of a tunnel to the one that has the other. */
+  #passHalf(key: string, bytes: string, half: Socket): void {
+    const worker = this.#tunnels.workerOf(key);
+    const { socket, bytes: more } = detach(this.#options.binding, half);
+    if (worker === undefined) socket.destroy();
+    else this.#send(worker, { type: 'tunnel-post', key, bytes: bytes + more.toString('latin1') }, socket);
+  }
+
   #broadcast(message: ToWorker, except?: number): void {
     for (const index of this.#supervisors.keys()) if (index !== except) this.#send(index, message);
   }
 
-  #send(index: number, message: ToWorker): void {
+  #send(index: number, message: ToWorker, socket?: Socket): void {
     const child = this.#supervisors[index]?.child;
     // A worker may die between our look and our send; its successor starts from the region.
-    if (child?.connected) child.send(message, () => {});
+    if (child?.connected) child.send(message, socket, () => {});
+    else socket?.destroy();
   }
 }

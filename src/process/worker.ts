@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:net';
+import { createServer, type Server, Socket } from 'node:net';
 import { takeOver } from '../config/reload.js';
 import type { Config } from '../config/types.js';
 import { Routes } from '../egress/routes.js';
@@ -10,6 +10,7 @@ import { ProcessSlot } from '../engine/process-slots.js';
 import { RegionServiceCells } from '../engine/service-cells.js';
 import { SharedRegion, workerSlot } from '../engine/shared-region.js';
 import { Wires } from '../engine/wires.js';
+import { Tunnels } from '../ingress/http/tunnels.js';
 import { type Entrance, Ingress } from '../ingress/ingress.js';
 import { TlsListener } from '../ingress/tls-listener.js';
 import { createLogger } from '../log/logger.js';
@@ -26,6 +27,7 @@ import { TeardownSender } from '../session/teardown.js';
 import type { TlsMaterial } from '../tls/material.js';
 import { sendToPrimary, type ToWorker, type WorkerInheritance } from './ipc.js';
 import { mediaBinder } from './media-sockets.js';
+import { PrimaryMeetingPoint } from './meeting-point.js';
 
 const TICK_MS = 500;
 const HEARTBEAT_MS = 250;
@@ -49,6 +51,8 @@ export class WorkerProcess {
   readonly #codec: SessionCodec;
   /** By the row of the vserver; undefined where it has no TLS. */
   readonly #tls: (TlsListener | undefined)[];
+  readonly #meetingPoint: PrimaryMeetingPoint;
+  readonly #tunnels: Tunnels;
   readonly #ingress: Ingress;
   readonly #routes: Routes;
   #draining = false;
@@ -124,8 +128,11 @@ export class WorkerProcess {
       const material = tls.vservers[vserver.name];
       return vserver.tls && material && new TlsListener(vserver.tls.clientCertificates, material);
     });
+    this.#meetingPoint = new PrimaryMeetingPoint(binding);
+    this.#tunnels = new Tunnels(this.#meetingPoint);
     this.#ingress = new Ingress({
       log: this.#log,
+      tunnels: this.#tunnels,
       accept: (stream, vserver) => this.#proxy.accept(stream, vserver),
     });
   }
@@ -141,7 +148,7 @@ export class WorkerProcess {
     sendToPrimary({ type: 'ready' });
   }
 
-  receive(message: ToWorker): void {
+  receive(message: ToWorker, handle: unknown): void {
     switch (message.type) {
       case 'reload':
         this.#reload(message);
@@ -157,6 +164,12 @@ export class WorkerProcess {
         break;
       case 'tls':
         this.#updateTls(message.material);
+        break;
+      case 'tunnel-answer':
+        this.#meetingPoint.hear(message);
+        break;
+      case 'tunnel-post':
+        if (handle instanceof Socket) this.#tunnels.take(message.key, handle, Buffer.from(message.bytes, 'latin1'));
         break;
       case 'drain':
         this.#drain();
@@ -224,6 +237,7 @@ export class WorkerProcess {
   #stats(): Record<string, number> {
     return {
       ...this.#ingress.counters,
+      ...this.#tunnels.counters,
       ...this.#proxy.counters,
       ...this.#proxy.admission.counters,
       ...this.#keeper.counters,

@@ -194,9 +194,16 @@ export async function startFfmpegOrigin(namespace: Namespace, options: { port?: 
 
 // ---------------------------------------------------------------- players
 
+/** The tunnel over HTTP as rtspsrc writes it, `rtsph://` and by TLS `rtspsh://`; ffmpeg has a transport for each. */
+function ffmpegInput(url: string, transport: Transport): string[] {
+  const tunnel = /^rtsp(s?)h:/.exec(url);
+  if (!tunnel) return ['-rtsp_transport', transport, '-i', url];
+  return ['-rtsp_transport', `http${tunnel[1]}`, '-i', url.replace(tunnel[0], 'rtsp:')];
+}
+
 /** ffmpeg, no decoding: counts the video packets (one per frame) it could demux. */
 export async function playFfmpeg(namespace: Namespace, url: string, options: PlayOptions): Promise<Played> {
-  const input = ['-rtsp_transport', options.transport, '-i', url];
+  const input = ffmpegInput(url, options.transport);
   const output = ['-t', String(options.seconds), '-c', 'copy', '-f', 'framecrc', '-'];
   const program = start('ffmpeg', namespace, 'ffmpeg', ['-nostdin', '-v', 'error', ...input, ...output]);
   const { code } = await program.exited;
@@ -213,7 +220,8 @@ function videoPackets(framecrc: string): number {
 /** GStreamer's rtspsrc: counts the access units after depayloading. Several URLs play at once in one process. */
 export async function playGst(namespace: Namespace, urls: string[], options: PlayOptions): Promise<Played[]> {
   const ca = options.ca === undefined ? [] : ['--ca', options.ca];
-  const flags = ['--protocols', options.transport, '--seconds', String(options.seconds), ...ca];
+  const protocols = urls.every((url) => /^rtsps?h:/.test(url)) ? 'tcp+http' : options.transport;
+  const flags = ['--protocols', protocols, '--seconds', String(options.seconds), ...ca];
   const program = start('rtspsrc', namespace, PYTHON, [script('gst-client.py'), ...flags, ...urls]);
   await program.success();
   const results = JSON.parse(program.stdout) as { frames: number; lost: number; error: string | null }[];

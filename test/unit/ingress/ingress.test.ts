@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { beforeEach, expect, it, onTestFinished, vi } from 'vitest';
+import { type MeetingPoint, Tunnels } from '../../../src/ingress/http/tunnels.js';
 import { FIRST_BYTES_TIMEOUT_MS, Ingress, MAX_WAITING } from '../../../src/ingress/ingress.js';
 import { createLogger } from '../../../src/log/logger.js';
 import type { Vserver } from '../../../src/router/vserver.js';
@@ -13,7 +14,11 @@ let ingress: Ingress;
 
 beforeEach(() => {
   accepted = [];
-  ingress = new Ingress({ log: silent, accept: (stream) => accepted.push(stream) });
+  ingress = new Ingress({
+    log: silent,
+    tunnels: new Tunnels({} as MeetingPoint),
+    accept: (stream) => accepted.push(stream),
+  });
 });
 
 /** A client of the ingress, and the socket of its connection there. */

@@ -1,0 +1,114 @@
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CLIP_FPS } from '../../src/origin/clip.js';
+import { certificateFile } from '../support/certificates.js';
+import { MEDIA } from '../support/media.js';
+import { NET, TestNetwork } from '../support/netns.js';
+import { request } from '../support/peer.js';
+import { playFfmpeg, playGst, startGstServer } from '../support/peers.js';
+import { Penstock, startOrigin } from '../support/penstock.js';
+import { eventually } from '../support/program.js';
+
+// Two workers: the two halves of a tunnel meet at the same one by chance only.
+const SECONDS = 3;
+const ca = certificateFile('ca.pem');
+const servers = {
+  'gst-rtsp-server': { port: 8554, path: '/test', frames: SECONDS * MEDIA.framesPerSecond - 2 },
+  origin: { port: 8555, path: '/clip', frames: SECONDS * CLIP_FPS - 2 },
+};
+type ServerName = keyof typeof servers;
+
+let net: TestNetwork;
+const appliances: Partial<Record<ServerName, Penstock>> = {};
+
+beforeAll(async () => {
+  net = TestNetwork.create();
+  await startGstServer(net.serverA);
+  await startOrigin(net.serverA, ['--listen', `${NET.serverA.ip}:8555`]);
+  for (const [name, { port }] of Object.entries(servers)) {
+    appliances[name as ServerName] = await Penstock.start(net.appliance, [
+      ...['--listen', `${NET.client.edge}:${port}`, '--listen', `rtsps://${NET.client.edge}:${port + 100}`],
+      ...['--tls-certificate', certificateFile('edge.pem'), '--tls-key', certificateFile('edge.key')],
+      ...['--server', `${NET.serverA.ip}:${port}`, '--workers', '2'],
+    ]);
+  }
+});
+afterAll(async () => {
+  for (const appliance of Object.values(appliances)) await appliance.stop(/worker \d: .*SIGKILL/);
+  net.destroy();
+});
+
+async function stat(name: ServerName, counter: string): Promise<number> {
+  const stats = (await appliances[name]?.show('stat')) ?? [];
+  return stats.find((one) => one.name === `worker_${counter}`)?.value ?? Number.NaN;
+}
+
+describe.each(Object.keys(servers) as ServerName[])('through the appliance to %s', (server) => {
+  const { port, path, frames } = servers[server];
+  it.each([
+    ['HTTP', `rtsph://${NET.client.edge}:${port}${path}`],
+    ['HTTP in TLS', `rtspsh://${NET.client.edge}:${port + 100}${path}`],
+  ])('ffmpeg and rtspsrc play over %s', async (_, url) => {
+    const options = { transport: 'tcp', seconds: SECONDS, ca } as const;
+    const before = await stat(server, 'tunnels');
+    const played = [await playFfmpeg(net.client, url, options), ...(await playGst(net.client, [url, url], options))];
+    for (const one of played) {
+      expect(one.error).toBeUndefined();
+      expect(one.frames).toBeGreaterThanOrEqual(frames);
+    }
+    await eventually(
+      'the tunnels are counted',
+      async () => (await stat(server, 'tunnels')) - before === 3 || undefined,
+    );
+  });
+});
+
+const halfOf = (method: string, cookie: string): string =>
+  `${method} /test HTTP/1.0\r\nx-sessioncookie: ${cookie}\r\nContent-Length: 32767\r\n\r\n`;
+
+/** Reads on until `end` has come, and returns all up to there. */
+async function until(socket: Socket, end: string): Promise<string> {
+  let text = '';
+  while (!text.includes(end)) text += String((await once(socket, 'data'))[0]);
+  return text;
+}
+
+it('a client may close its POST after each request, and each may come to another worker', async () => {
+  const port = servers.origin.port;
+  const cookies = Array.from({ length: 8 }, (_, n) => `cookie-${n}`);
+  for (const cookie of cookies) {
+    const get = await net.client.connect(NET.client.edge, port);
+    get.write(halfOf('GET', cookie));
+    expect(await until(get, '\r\n\r\n')).toContain('200 OK');
+    for (const cseq of [1, 2, 3]) {
+      const post = await net.client.connect(NET.client.edge, port);
+      const asked = Buffer.from(request('OPTIONS', `rtsp://${NET.client.edge}:${port}/clip`, cseq)).toString('base64');
+      post.write(halfOf('POST', cookie) + asked.slice(0, 7));
+      post.end(asked.slice(7));
+      expect(await until(get, `CSeq: ${cseq}\r\n`)).toContain('RTSP/1.0 200');
+    }
+    get.destroy();
+  }
+  // 24 times the same worker of two: about once in 17 million runs.
+  await eventually('halves were passed', async () => (await stat('origin', 'tunnel_halves_passed')) > 0 || undefined);
+});
+
+it('a worker that is killed takes its tunnels with it; the next one begins anew with the same cookie', async () => {
+  const appliance = appliances.origin as Penstock;
+  const workers = async () => (await appliance.show('process')).filter(({ name }) => name.startsWith('worker'));
+  const get = await net.client.connect(NET.client.edge, servers.origin.port);
+  get.write(halfOf('GET', 'cookie'));
+  await until(get, '\r\n\r\n');
+  const before = await workers();
+  for (const { pid } of before) process.kill(pid, 'SIGKILL');
+  await once(get.resume(), 'close');
+  await eventually('workers are back', async () => {
+    const now = await workers();
+    return now.every(({ state, starts }, n) => state === 'ready' && starts > (before[n]?.starts ?? 0)) || undefined;
+  });
+  const again = await net.client.connect(NET.client.edge, servers.origin.port);
+  again.write(halfOf('GET', 'cookie'));
+  expect(await until(again, '\r\n\r\n')).toContain('200 OK');
+  again.destroy();
+});
