@@ -14,6 +14,9 @@ export const ERRORS = {
   PENSTOCK_ERR_TUNNEL: {
     about: 'an HTTP connection is no half of a tunnel for RTSP, or what comes in it is no base64',
   },
+  PENSTOCK_ERR_PROXY_HEADER: {
+    about: 'a connection from `proxy-protocol-from` has no PROXY header that can be understood, or another one has any',
+  },
   PENSTOCK_ERR_TLS: { about: 'a TLS handshake with a client failed' },
   PENSTOCK_ERR_TOO_MANY_REQUESTS: { rtsp: 503, about: 'the client asks more often than it may' },
   PENSTOCK_ERR_VERSION: { rtsp: 505, about: 'the RTSP version is not 1.0' },

@@ -187,6 +187,7 @@ function complete(values: OptionSet, vservers: readonly ParsedVserver[], faults:
   const keyFile = values['session-key-file'];
   return {
     vservers: vservers.map((vserver) => completeVserver(vserver, inherited, faults)),
+    proxyProtocolFrom: values['proxy-protocol-from'],
     mediaAddresses: values['media-address'],
     mediaPorts: values['media-ports'],
     portPolicy: values['port-policy'],

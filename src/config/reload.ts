@@ -6,6 +6,7 @@ type Options<Fields extends PropertyKey> = { [Field in Fields]: OptionKey };
 
 /** What a running appliance takes over, by field; beside these the method and the services of each vserver. */
 const LIVE = {
+  proxyProtocolFrom: 'proxy-protocol-from',
   mediaAddresses: 'media-address',
   latching: 'latching',
   sessionKeyFile: 'session-key-file',

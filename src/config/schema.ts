@@ -14,6 +14,7 @@ import {
   OVERFLOWS,
   PACKET_PATHS,
   PORT_POLICIES,
+  PROXY_HEADERS,
   REDIRECTS,
   SESSION_ID_MODES,
 } from './types.js';
@@ -122,6 +123,11 @@ export const SERVICE_OPTIONS = {
     value.serverName,
     'Name that an `rtsps://` server is asked for and that its certificate must hold.',
     { standardText: 'the host of `address`' },
+  ),
+  'proxy-protocol': one(
+    value.choice(PROXY_HEADERS),
+    'PROXY protocol header by which the server is told who the client of each connection is; it must expect one.',
+    { standard: 'none' },
   ),
 } satisfies Shape;
 
@@ -258,6 +264,11 @@ export const OPTIONS = {
     standard: 'round-robin',
   }),
   ...TLS_OPTIONS,
+  'proxy-protocol-from': many(
+    value.network,
+    'Proxies that forward connections of clients: each connection from there must begin with a PROXY protocol header (v1 or v2), and no other may.',
+    { standard: [], standardText: 'nobody' },
+  ),
   'media-address': many(
     value.mediaAddress,
     'Address of this machine for media, and the address told to peers instead of it (1:1 NAT).',

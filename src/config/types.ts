@@ -13,6 +13,7 @@ export const REDIRECTS = ['rewrite', 'follow', 'pass'] as const;
 export const OVERFLOWS = ['drop-frames', 'close'] as const;
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export const CLIENT_CERTIFICATES = ['none', 'optional', 'required'] as const;
+export const PROXY_HEADERS = ['none', 'v1', 'v2'] as const;
 export const MONITOR_KINDS = ['tcp', 'options', 'describe', 'none'] as const;
 
 export type Method = (typeof METHODS)[number];
@@ -24,6 +25,7 @@ export type RedirectMode = (typeof REDIRECTS)[number];
 export type Overflow = (typeof OVERFLOWS)[number];
 export type LogLevel = (typeof LOG_LEVELS)[number];
 export type ClientCertificates = (typeof CLIENT_CERTIFICATES)[number];
+export type ProxyHeaderVersion = (typeof PROXY_HEADERS)[number];
 export type MonitorKind = (typeof MONITOR_KINDS)[number];
 
 /** `batchDelayUs` when the engine decides by itself. */
@@ -105,6 +107,8 @@ export interface ServiceSpec {
   mediaSources: string[];
   /** Absent: RTSP without TLS. */
   tls?: ServiceTls;
+  /** Whether it is told who the client of a connection is. */
+  proxyProtocol: ProxyHeaderVersion;
   monitor: MonitorConfig;
 }
 
@@ -154,6 +158,8 @@ export interface VserverOf<Service> {
 
 export interface ConfigOf<Service> {
   vservers: VserverOf<Service>[];
+  /** Networks whose connections begin with a PROXY header: `ADDRESS/BITS`. */
+  proxyProtocolFrom: string[];
   /** Empty: the address on which the peer is reached. */
   mediaAddresses: MediaAddress[];
   /** Inclusive; starts even, ends odd. */

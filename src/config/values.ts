@@ -156,6 +156,15 @@ export const addresses: ValueType<string[]> = {
   placeholder: 'ADDR,…',
 };
 
+/** `ADDRESS/BITS`, canonical; an address alone is one host. */
+export const network: ValueType<string> = textual('an IP address, or a network as ADDR/BITS', 'ADDR[/BITS]', (text) => {
+  const [address = '', bits, ...more] = text.split('/');
+  const ip = canonicalIp(address);
+  const longest = ip.includes(':') ? 128 : 32;
+  if (more.length > 0 || (bits !== undefined && !/^\d{1,3}$/.test(bits))) throw new ValueError('not ADDR/BITS');
+  return `${ip}/${within(bits === undefined ? longest : Number(bits), 0, longest)}`;
+});
+
 /** A file or directory; made absolute by the loader, which knows what it is relative to. */
 export const filePath: ValueType<string> = textual('a path', 'PATH', (text) => {
   if (text === '') throw new ValueError('it is empty');

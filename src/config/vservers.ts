@@ -11,7 +11,16 @@ import {
   VSERVER_OPTIONS,
 } from './schema.js';
 import { completeTls, serviceTls } from './tls.js';
-import type { Method, MonitorConfig, MonitorKind, RtspListen, ServiceSpec, ServiceTls, VserverSpec } from './types.js';
+import type {
+  Method,
+  MonitorConfig,
+  MonitorKind,
+  ProxyHeaderVersion,
+  RtspListen,
+  ServiceSpec,
+  ServiceTls,
+  VserverSpec,
+} from './types.js';
 
 const VSERVER_KEYS = [...Object.keys(VSERVER_OPTIONS), 'services'];
 const SERVICE_KEYS = [...Object.keys(SERVICE_OPTIONS), 'monitor'];
@@ -57,6 +66,7 @@ interface ParsedService {
   maxSessions: number;
   mediaSources: string[];
   tls?: ServiceTls;
+  proxyProtocol: ProxyHeaderVersion;
   monitor: Values<typeof MONITOR_OPTIONS>;
 }
 
@@ -133,6 +143,7 @@ function parseService(item: unknown, path: Path, origin: Origin, faults: Faults)
     maxSessions: values['max-sessions'] ?? Number(SERVICE_OPTIONS['max-sessions'].standard),
     mediaSources: values['media-source'] ?? [],
     ...(tls === undefined ? {} : { tls }),
+    proxyProtocol: values['proxy-protocol'] ?? 'none',
     monitor,
   };
 }

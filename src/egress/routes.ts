@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
-import type { ServiceConfig } from '../config/types.js';
+import type { ProxyHeaderVersion, ServiceConfig } from '../config/types.js';
 import type { ServicePlace } from '../router/farm.js';
 import type { ServiceAddress } from '../router/service.js';
 import { certificatesIn, type TlsMaterial } from '../tls/material.js';
@@ -9,6 +9,8 @@ import { certificatesIn, type TlsMaterial } from '../tls/material.js';
 export interface Route extends ServiceAddress {
   /** Absent: RTSP in the clear. */
   tls?: ConnectionOptions;
+  /** Absent: it expects none. */
+  proxyProtocol?: ProxyHeaderVersion;
 }
 
 /** The routes to all services, by row. A route stays the same object as long as its service has the row. */
@@ -36,6 +38,7 @@ export class Routes {
       const known = this.#routes.get(row);
       if (leaving && known) continue;
       const route = this.#routeFor(row, service);
+      route.proxyProtocol = service.proxyProtocol;
       const tls = tlsOptions(service, material.services[service.name]);
       if (tls) route.tls = tls;
       else delete route.tls;
@@ -45,7 +48,7 @@ export class Routes {
   #routeFor(row: number, { ip, port }: ServiceConfig): Route {
     const known = this.#routes.get(row);
     if (known?.ip === ip && known.port === port) return known;
-    const route = { ip, port };
+    const route: Route = { ip, port };
     this.#routes.set(row, route);
     return route;
   }

@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
+import type { LimitsConfig } from '../config/types.js';
 import { PenstockError } from '../errors.js';
 import type { Logger } from '../log/logger.js';
+import { type ProxiedEnds, readProxyHeader } from '../proxy-protocol/header.js';
 import type { Vserver } from '../router/vserver.js';
 import { type ByteStream, canonicalIp } from '../rtsp/stream-transport.js';
 import type { PeerAddress } from '../rtsp/transport.js';
@@ -9,13 +10,10 @@ import { firstBytes } from './first-bytes.js';
 import type { Tunnels } from './http/tunnels.js';
 import { type Kind, kindOf } from './sniff.js';
 import type { TlsListener } from './tls-listener.js';
+import type { TrustedProxies } from './trusted-proxies.js';
 
-/** Connections of one worker that have not said yet what they are. */
-export const MAX_WAITING = 4_096;
-/** A client that connects and says nothing. */
-export const FIRST_BYTES_TIMEOUT_MS = 60_000;
-/** From the first byte of an HTTP head to its last, and until the tunnel stands. */
-export const HTTP_HEAD_TIMEOUT_MS = 10_000;
+/** Connections of trusted proxies to one worker that have not said yet whose they are. */
+export const MAX_UNNAMED = 4_096;
 
 /** What clients of one listening socket meet. */
 export interface Entrance {
@@ -24,25 +22,54 @@ export interface Entrance {
   tls: TlsListener | undefined;
 }
 
-export interface IngressOptions {
-  log: Logger;
-  tunnels: Tunnels;
-  /** An RTSP connection: its next byte is the first. */
-  accept(stream: ByteStream, vserver: Vserver): void;
+/** How many connections there may be in all and of one client. */
+export interface ConnectionLimit {
+  /** Counts a connection of that address, unless it is one too many. */
+  connect(ip: string): boolean;
+  disconnect(ip: string): void;
 }
 
-/** A connection that has not said what it is. */
+/** A connection as it comes to RTSP. */
+export interface Entered {
+  /** Its next byte is the first. */
+  stream: ByteStream;
+  vserver: Vserver;
+  client: PeerAddress;
+  /** Present where a proxy forwards the connection: who, and what the client reached there. */
+  proxied?: Proxied;
+}
+
+export interface Proxied {
+  by: PeerAddress;
+  destination: PeerAddress;
+}
+
+export interface IngressOptions {
+  log: Logger;
+  limits: Pick<LimitsConfig, 'messageMs' | 'firstRequestMs'>;
+  connections: ConnectionLimit;
+  trusted: TrustedProxies;
+  tunnels: Tunnels;
+  /** An RTSP connection, counted already. */
+  accept(entered: Entered): void;
+}
+
+/** A connection that has not said yet what it is. */
 interface Arrival {
   readonly socket: Socket;
-  readonly client: PeerAddress;
+  readonly peer: PeerAddress;
+  /** The peer, or whom it forwards; undefined until that is known. It has been counted. */
+  client: PeerAddress | undefined;
+  proxied?: Proxied;
   timer: NodeJS.Timeout;
 }
 
 /** What stands between an accepted socket and an RTSP connection. */
 export class Ingress {
-  readonly counters = { tlsFailures: 0, waitingRefused: 0, silent: 0 };
+  readonly counters = { tlsFailures: 0, proxyHeaders: 0, proxyHeadersRefused: 0, silent: 0 };
   readonly #options: IngressOptions;
-  readonly #waiting = new Set<Duplex>();
+  readonly #waiting = new Set<Arrival>();
+  #unnamed = 0;
 
   constructor(options: IngressOptions) {
     this.#options = options;
@@ -51,33 +78,63 @@ export class Ingress {
   accept(socket: Socket, entrance: Entrance): void {
     // From now on nobody may miss an error: one without a listener ends the process.
     socket.on('error', () => {});
-    if (this.#waiting.size >= MAX_WAITING) {
-      this.counters.waitingRefused++;
-      socket.destroy();
-      return;
-    }
-    this.#waiting.add(socket);
-    const client = { ip: canonicalIp(socket.remoteAddress), port: socket.remotePort ?? 0 };
-    const arrival = { socket, client, timer: this.#deadline(socket, FIRST_BYTES_TIMEOUT_MS) };
+    const peer = { ip: canonicalIp(socket.remoteAddress), port: socket.remotePort ?? 0 };
+    const { limits } = this.#options;
+    const arrival: Arrival = { socket, peer, client: undefined, timer: this.#deadline(socket, limits.firstRequestMs) };
+    this.#waiting.add(arrival);
     void this.#admit(arrival, entrance)
+      .then((entered) => this.#enter(arrival, entered))
       .catch((error: Error) => this.#refuse(arrival, error))
       .finally(() => {
         clearTimeout(arrival.timer);
-        this.#waiting.delete(socket);
+        this.#waiting.delete(arrival);
       });
   }
 
   /** Closes connections that have not begun. */
   close(): void {
-    for (const socket of this.#waiting) socket.destroy();
+    for (const { socket } of this.#waiting) socket.destroy();
   }
 
-  async #admit(arrival: Arrival, entrance: Entrance): Promise<void> {
-    const { vserver, tls } = entrance;
-    const stream = tls ? await this.#secure(tls, arrival.socket) : arrival.socket;
-    const kind = await firstBytes(stream, judgeKind);
-    const rtsp = kind === 'rtsp' ? stream : await this.#tunnel(stream, arrival, entrance);
-    if (rtsp) this.#options.accept(rtsp, vserver);
+  /** Undefined where the connection has become a part of another. */
+  async #admit(arrival: Arrival, { vserver, tls }: Entrance): Promise<Omit<Entered, 'client'> | undefined> {
+    const { socket, peer } = arrival;
+    if (this.#options.trusted.has(peer.ip)) await this.#hearProxy(arrival);
+    else this.#count(arrival, peer);
+    const plain = tls ? await this.#secure(tls, socket) : socket;
+    const kind = await firstBytes(plain, judgeKind);
+    if (kind === 'proxy')
+      throw new PenstockError('PENSTOCK_ERR_PROXY_HEADER', `${peer.ip} is not in proxy-protocol-from`);
+    const stream =
+      kind === 'http' ? await this.#tunnel(plain, arrival, `${tls ? 'rtsps' : 'rtsp'} ${vserver.name}`) : plain;
+    return stream && { stream, vserver };
+  }
+
+  #enter(arrival: Arrival, entered: Omit<Entered, 'client'> | undefined): void {
+    const { client, proxied } = arrival;
+    if (!client) return;
+    if (entered) this.#options.accept({ ...entered, client, ...(proxied ? { proxied } : {}) });
+    else this.#options.connections.disconnect(client.ip);
+  }
+
+  /** A proxy's connection is counted as that of the client whom it tells. */
+  async #hearProxy(arrival: Arrival): Promise<void> {
+    const { socket, peer } = arrival;
+    if (this.#unnamed >= MAX_UNNAMED) throw new Error('too many connections of proxies wait for their header');
+    this.#unnamed++;
+    try {
+      const { ends } = await firstBytes(socket, readProxyHeader);
+      this.counters.proxyHeaders++;
+      if (ends) arrival.proxied = { by: peer, destination: ends.destination };
+      this.#count(arrival, ends?.source ?? peer);
+    } finally {
+      this.#unnamed--;
+    }
+  }
+
+  #count(arrival: Arrival, client: PeerAddress): void {
+    if (!this.#options.connections.connect(client.ip)) throw new Error('too many connections');
+    arrival.client = client;
   }
 
   async #secure(tls: TlsListener, socket: Socket): Promise<ByteStream> {
@@ -86,18 +143,19 @@ export class Ingress {
     return stream;
   }
 
-  #tunnel(stream: ByteStream, arrival: Arrival, { vserver, tls }: Entrance): Promise<ByteStream | undefined> {
+  #tunnel(stream: ByteStream, arrival: Arrival, place: string): Promise<ByteStream | undefined> {
     clearTimeout(arrival.timer);
-    arrival.timer = this.#deadline(arrival.socket, HTTP_HEAD_TIMEOUT_MS);
-    const place = `${tls ? 'rtsps' : 'rtsp'} ${vserver.name}`;
-    return this.#options.tunnels.admit({ stream, client: arrival.client, place });
+    arrival.timer = this.#deadline(arrival.socket, this.#options.limits.messageMs);
+    return this.#options.tunnels.admit({ stream, client: arrival.client ?? arrival.peer, place });
   }
 
-  #refuse({ socket, client }: Arrival, error: Error): void {
-    // Whoever checks whether a port is open connects and says nothing.
+  /** Whoever checks whether a port is open connects and says nothing: that is worth no line. */
+  #refuse({ socket, client, peer }: Arrival, error: Error): void {
+    if (client) this.#options.connections.disconnect(client.ip);
     if (error instanceof PenstockError) {
       if (error.code === 'PENSTOCK_ERR_TLS') this.counters.tlsFailures++;
-      this.#options.log.info({ code: error.code, client: client.ip }, error.message);
+      if (error.code === 'PENSTOCK_ERR_PROXY_HEADER') this.counters.proxyHeadersRefused++;
+      this.#options.log.info({ code: error.code, client: (client ?? peer).ip }, error.message);
       // It is being told, and closed then.
       if (error.code === 'PENSTOCK_ERR_TUNNEL') return;
     }

@@ -13,6 +13,7 @@ import { Wires } from '../engine/wires.js';
 import { Tunnels } from '../ingress/http/tunnels.js';
 import { type Entrance, Ingress } from '../ingress/ingress.js';
 import { TlsListener } from '../ingress/tls-listener.js';
+import { TrustedProxies } from '../ingress/trusted-proxies.js';
 import { createLogger } from '../log/logger.js';
 import { Farm, type ServicePlace } from '../router/farm.js';
 import { RecentAffinity } from '../router/persistence.js';
@@ -53,6 +54,7 @@ export class WorkerProcess {
   readonly #tls: (TlsListener | undefined)[];
   readonly #meetingPoint: PrimaryMeetingPoint;
   readonly #tunnels: Tunnels;
+  readonly #trusted: TrustedProxies;
   readonly #ingress: Ingress;
   readonly #routes: Routes;
   #draining = false;
@@ -128,12 +130,16 @@ export class WorkerProcess {
       const material = tls.vservers[vserver.name];
       return vserver.tls && material && new TlsListener(vserver.tls.clientCertificates, material);
     });
+    this.#trusted = new TrustedProxies(config.proxyProtocolFrom);
     this.#meetingPoint = new PrimaryMeetingPoint(binding);
     this.#tunnels = new Tunnels(this.#meetingPoint);
     this.#ingress = new Ingress({
       log: this.#log,
+      limits: config.limits,
+      connections: this.#proxy.admission,
+      trusted: this.#trusted,
       tunnels: this.#tunnels,
-      accept: (stream, vserver) => this.#proxy.accept(stream, vserver),
+      accept: (entered) => this.#proxy.accept(entered),
     });
   }
 
@@ -200,6 +206,7 @@ export class WorkerProcess {
   /** The primary has checked it all; sessions and connections go on. */
   #reload({ config, places, tls }: Extract<ToWorker, { type: 'reload' }>): void {
     takeOver(this.#config, config);
+    this.#trusted.update(config.proxyProtocolFrom);
     this.#log.level = config.logLevel;
     this.#farm.update(config.vservers, places);
     this.#routes.update(tls, places);

@@ -22,9 +22,10 @@ export class StreamTransport implements Transport {
   #closed = false;
   #error: Error | undefined;
 
-  constructor(stream: ByteStream) {
+  /** `client`: whose connection it is, where a proxy forwards it. */
+  constructor(stream: ByteStream, client?: PeerAddress) {
     this.stream = stream;
-    this.remote = { ip: canonicalIp(stream.remoteAddress), port: stream.remotePort ?? 0 };
+    this.remote = client ?? { ip: canonicalIp(stream.remoteAddress), port: stream.remotePort ?? 0 };
     this.local = { ip: canonicalIp(stream.localAddress), port: stream.localPort ?? 0 };
     stream.setNoDelay?.(true);
     stream.setKeepAlive?.(true, KEEPALIVE_PROBE_MS);

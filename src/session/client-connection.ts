@@ -1,5 +1,6 @@
 import type { LimitsConfig } from '../config/types.js';
 import { PenstockError } from '../errors.js';
+import type { Proxied } from '../ingress/ingress.js';
 import type { Claim } from '../router/claim.js';
 import type { Service } from '../router/service.js';
 import type { Vserver } from '../router/vserver.js';
@@ -53,6 +54,8 @@ interface Target {
  */
 export class ClientConnection implements UpstreamHandler, SessionCarrier {
   readonly vserver: Vserver;
+  /** The proxy whose connection this is, as far as TCP knows. */
+  readonly forwardedBy: string | undefined;
   readonly limits: LimitsConfig;
   readonly #proxy: RtspProxy;
   readonly #connection: RtspConnection;
@@ -80,9 +83,10 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   /** Of the newest DESCRIBE or ANNOUNCE. */
   #presentation = Presentation.NONE;
 
-  constructor(proxy: RtspProxy, transport: Transport, vserver: Vserver) {
+  constructor(proxy: RtspProxy, transport: Transport, vserver: Vserver, proxied?: Proxied) {
     this.#proxy = proxy;
     this.vserver = vserver;
+    this.forwardedBy = proxied?.by.ip;
     this.limits = proxy.config.limits;
     this.#lastRequestMs = proxy.now();
     const events = {
@@ -94,7 +98,8 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     };
     this.#connection = new RtspConnection(transport, events, this.limits);
     this.#sessions = new ClientSessions(proxy.keeper, this);
-    const dial = (service: Service) => proxy.dialer.dial(service);
+    const ends = { source: transport.remote, destination: proxied?.destination ?? transport.local };
+    const dial = (service: Service) => proxy.dialer.dial(service, ends);
     this.#upstreams = new Upstreams(this, dial, (upstream) => this.#wiring.follow(upstream));
     this.#wiring = proxy.wiring(this.#connection, vserver, this.#upstreams, this.#sessions.carried);
     this.#redirects = new Redirects(proxy, vserver);

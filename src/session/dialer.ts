@@ -1,6 +1,7 @@
 import { connectTo } from '../egress/connect.js';
 import type { Route } from '../egress/routes.js';
 import { PenstockError } from '../errors.js';
+import type { ProxiedEnds } from '../proxy-protocol/header.js';
 import type { Service } from '../router/service.js';
 import type { ByteStream } from '../rtsp/stream-transport.js';
 
@@ -19,13 +20,18 @@ export class Dialer {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** Rejects with PENSTOCK_ERR_SERVICE_UNREACHABLE. */
-  async dial(service: Service): Promise<ByteStream> {
+  /** Whether the service is told whose connection it is: then it must be told where media goes, too. */
+  tellsClient(service: Service): boolean {
+    return (this.#routes.to(service.index).proxyProtocol ?? 'none') !== 'none';
+  }
+
+  /** `ends`: of the client's connection, if it is for one. Rejects with PENSTOCK_ERR_SERVICE_UNREACHABLE. */
+  async dial(service: Service, ends?: ProxiedEnds): Promise<ByteStream> {
     const abort = new AbortController();
     const expire = () => abort.abort(new Error(`no connection within ${this.#timeoutMs} ms`));
     const timer = setTimeout(expire, this.#timeoutMs);
     try {
-      return await connectTo(this.#routes.to(service.index), abort.signal);
+      return await connectTo(this.#routes.to(service.index), abort.signal, ends);
     } catch (error) {
       throw unreachable(service, (error as Error).message);
     } finally {

@@ -4,13 +4,14 @@ import type { Layout } from '../engine/layout.js';
 import type { PacketEngine } from '../engine/packet-engine.js';
 import type { Wires } from '../engine/wires.js';
 import type { PenstockError } from '../errors.js';
+import type { Entered } from '../ingress/ingress.js';
 import type { Logger } from '../log/logger.js';
 import type { Router } from '../router/router.js';
 import type { Service } from '../router/service.js';
 import type { Vserver } from '../router/vserver.js';
 import type { RtspConnection } from '../rtsp/connection.js';
 import type { Authority } from '../rtsp/headers/url.js';
-import { type ByteStream, StreamTransport } from '../rtsp/stream-transport.js';
+import { StreamTransport } from '../rtsp/stream-transport.js';
 import { Admission } from './admission.js';
 import { adoptConnections } from './adoption.js';
 import type { CarriedSessions } from './carried-sessions.js';
@@ -102,14 +103,11 @@ export class RtspProxy {
     return [...this.#connections].map((connection) => connection.handOver()).every(Boolean);
   }
 
-  accept(stream: ByteStream, vserver: Vserver): void {
-    const transport = new StreamTransport(stream);
-    if (!this.admission.connect(transport.remote.ip)) {
-      stream.destroy();
-      return;
-    }
+  /** A connection that `admission` has counted. */
+  accept({ stream, client, vserver, proxied }: Entered): void {
     this.counters.connections++;
-    this.#connections.add(new ClientConnection(this, transport, vserver));
+    const transport = new StreamTransport(stream, client);
+    this.#connections.add(new ClientConnection(this, transport, vserver, proxied));
   }
 
   /** Goes on with what a predecessor left to the engine; before the first `accept`. */

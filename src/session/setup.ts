@@ -78,7 +78,13 @@ export class Setup {
       const pair = kind === 'udp' ? this.#proxy.ports.allocate(this.#upstream.local.ip, clientPorts) : undefined;
       this.#pairs.push(pair);
     }
-    replaceTransport(this.#request, toServer(this.#plan, this.#numbers()));
+    replaceTransport(this.#request, toServer(this.#plan, this.#numbers(), this.#destination()));
+  }
+
+  /** A server that knows the client's address would send media there, and not here. */
+  #destination(): string | undefined {
+    const { service, local } = this.#upstream;
+    return this.#proxy.dialer.tellsClient(service) ? local.ip : undefined;
   }
 
   /** Opens the stream that the answer describes, and rewrites the answer's Transport. */
@@ -215,7 +221,7 @@ export class Setup {
   #legs(match: TransportMatch, client: PortPair, server: PortPair): LegSpec[] {
     const { alternative } = match;
     const declared = {
-      client: declaredClient(alternative, this.#client.remote.ip),
+      client: declaredClient(alternative, this.#client.remote.ip, this.#client.forwardedBy),
       server: declaredServer(match, this.#upstream.service),
     };
     const latching = LATCHING[this.#proxy.config.latching];

@@ -125,10 +125,10 @@ export function planRequest(value: string): TransportPlan {
 /**
  * The Transport field for the server: `client_port` is ours, and nothing in it can make the server send
  * elsewhere (`destination`, or what quotes hide) or shows what a former answer said (`source`, `server_port`). All
- * else stays.
+ * else stays. `destination`: our own address, for a server that would send media to the client's.
  */
-export function toServer(plan: TransportPlan, ports: ServerSidePorts): string {
-  return formatTransport(plan.map((alternative, place) => serverSpec(alternative, ports[place])));
+export function toServer(plan: TransportPlan, ports: ServerSidePorts, destination?: string): string {
+  return formatTransport(plan.map((alternative, place) => serverSpec(alternative, ports[place], destination)));
 }
 
 /**
@@ -171,9 +171,13 @@ export function toClient(match: TransportMatch, face: ClientFace): string {
   return formatTransport([spec]);
 }
 
-/** Where the client's packets may come from: the RTSP peer's address, and its ports or any. */
-export function declaredClient(alternative: Alternative, clientIp: string): Declared {
-  return declared(clientIp, alternative.clientPorts);
+/**
+ * Where the client's packets may come from: the RTSP peer's address, and its ports or any. A trusted proxy that relays
+ * media too, as we are one to our servers, names itself as the destination.
+ */
+export function declaredClient(alternative: Alternative, clientIp: string, forwardedBy?: string): Declared {
+  const isRelay = forwardedBy !== undefined && param(alternative.spec, 'destination') === forwardedBy;
+  return declared(isRelay ? forwardedBy : clientIp, alternative.clientPorts);
 }
 
 /** A service's own address, and those that its configuration adds for media; canonical text. */
@@ -220,7 +224,7 @@ function directions(mode: string | undefined): { clientSends: boolean; serverSen
   return { clientSends, serverSends: !clientSends || modes.includes('PLAY') };
 }
 
-function serverSpec({ kind, spec }: Alternative, ports: PortNumbers | undefined): TransportSpec {
+function serverSpec({ kind, spec }: Alternative, ports: PortNumbers | undefined, destination?: string): TransportSpec {
   const out = cloneSpec(spec);
   for (const name of [...DESTINATIONS, ...SOURCES]) removeParam(out, name);
   out.params = out.params.filter(({ raw }) => !HIDDEN_PARAMS.test(raw));
@@ -228,7 +232,7 @@ function serverSpec({ kind, spec }: Alternative, ports: PortNumbers | undefined)
   // To the server we are the client: a port that is not ours to give may be another session's.
   if (kind !== 'udp') return removeParam(out, 'client_port');
   if (ports !== undefined) writePorts(out, 'client_port', ports, out);
-  return out;
+  return destination === undefined ? out : setParam(out, 'destination', destination);
 }
 
 /** Ours, in the form that the peer uses: one number where one port is meant. `otherwise`: whose form it is, if `spec` has none. */

@@ -8,11 +8,14 @@ import type { PacketEngine } from '../../src/engine/packet-engine.js';
 import { RegionServiceCells, ServiceRows } from '../../src/engine/service-cells.js';
 import type { SharedRegion } from '../../src/engine/shared-region.js';
 import { Wires } from '../../src/engine/wires.js';
+import type { Proxied } from '../../src/ingress/ingress.js';
 import { createLogger } from '../../src/log/logger.js';
 import { RecentAffinity } from '../../src/router/persistence.js';
 import { Router } from '../../src/router/router.js';
 import { Service } from '../../src/router/service.js';
 import { Vserver } from '../../src/router/vserver.js';
+import { canonicalIp } from '../../src/rtsp/stream-transport.js';
+import type { PeerAddress } from '../../src/rtsp/transport.js';
 import { Dialer } from '../../src/session/dialer.js';
 import { type BoundPort, PortAllocator } from '../../src/session/port-allocator.js';
 import { RtspProxy } from '../../src/session/proxy.js';
@@ -166,8 +169,12 @@ export class ProxyHarness {
     await once(this.#server, 'listening');
   }
 
-  accept(socket: Socket): void {
-    this.proxy.accept(socket, this.vserver);
+  /** As the ingress does, but for a client that has not said anything. `proxied`: what a PROXY header would have told. */
+  accept(stream: Socket, proxied?: Proxied & { client: PeerAddress }): void {
+    const peer = { ip: canonicalIp(stream.remoteAddress), port: stream.remotePort ?? 0 };
+    const { client, ...rest } = proxied ?? { client: peer };
+    if (!this.proxy.admission.connect(client.ip)) stream.destroy();
+    else this.proxy.accept({ stream, client, vserver: this.vserver, ...('by' in rest ? { proxied: rest } : {}) });
   }
 
   /** A client; `from`: its address, of loopback. */
@@ -256,11 +263,13 @@ function baseConfig(services: readonly ServiceAt[]): Config {
     port,
     weight: 1,
     maxSessions: 0,
+    proxyProtocol: 'none' as const,
     mediaSources: [],
     monitor: monitor as ServiceConfig['monitor'],
   }));
   return {
     vservers: [{ name: 'main', listen: [], method: 'round-robin', services: specs }],
+    proxyProtocolFrom: [],
     mediaAddresses: [],
     mediaPorts: { min: 20_000, max: 20_999 },
     portPolicy: 'preserve',

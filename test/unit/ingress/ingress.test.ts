@@ -1,82 +1,189 @@
 import type { Socket } from 'node:net';
-import { beforeEach, expect, it, onTestFinished, vi } from 'vitest';
+import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type MeetingPoint, Tunnels } from '../../../src/ingress/http/tunnels.js';
-import { FIRST_BYTES_TIMEOUT_MS, Ingress, MAX_WAITING } from '../../../src/ingress/ingress.js';
+import { type Entered, Ingress, MAX_UNNAMED } from '../../../src/ingress/ingress.js';
+import { TrustedProxies } from '../../../src/ingress/trusted-proxies.js';
 import { createLogger } from '../../../src/log/logger.js';
+import { formatBinary, formatLine } from '../../../src/proxy-protocol/header.js';
 import type { Vserver } from '../../../src/router/vserver.js';
-import type { ByteStream } from '../../../src/rtsp/stream-transport.js';
 import { MemorySocket } from '../../support/memory-socket.js';
 
+const MAX_CONNECTIONS = 5;
+const limits = { firstRequestMs: 30_000, messageMs: 10_000 };
 const entrance = { vserver: { name: 'main' } as Vserver, tls: undefined };
-const silent = createLogger({ level: 'silent', process: 'test' });
-let accepted: ByteStream[];
-let ingress: Ingress;
+
+let accepted: Entered[];
+let lines: Record<string, unknown>[];
+/** Connections that are counted, by client. */
+let counted: string[];
 
 beforeEach(() => {
   accepted = [];
-  ingress = new Ingress({
-    log: silent,
-    tunnels: new Tunnels({} as MeetingPoint),
-    accept: (stream) => accepted.push(stream),
-  });
+  lines = [];
+  counted = [];
 });
 
+function start(trusted: string[] = []): Ingress {
+  const write = (line: string) => lines.push(JSON.parse(line));
+  return new Ingress({
+    log: createLogger({ level: 'info', process: 'test', destination: { write } }),
+    limits,
+    connections: {
+      connect: (ip) => counted.length < MAX_CONNECTIONS && counted.push(ip) > 0,
+      disconnect: (ip) => void counted.splice(counted.indexOf(ip), 1),
+    },
+    trusted: new TrustedProxies(trusted),
+    tunnels: new Tunnels({} as MeetingPoint),
+    accept: (entered) => accepted.push(entered),
+  });
+}
+
 /** A client of the ingress, and the socket of its connection there. */
-function connect(): [client: Socket, ours: Socket] {
+function connect(ingress: Ingress, ...sent: (string | Buffer)[]): [client: Socket, ours: Socket] {
   const [client, ours] = MemorySocket.pair();
   ingress.accept(ours, entrance);
+  for (const part of sent) client.write(part);
   return [client, ours];
 }
 
-it('a connection begins with its first byte, and misses none', async () => {
-  const [client, ours] = connect();
-  await new Promise(setImmediate);
-  expect(accepted).toEqual([]);
-  client.write('O');
-  await vi.waitFor(() => expect(accepted).toEqual([ours]));
-  client.write('PTIONS');
-  let came = '';
-  ours.on('data', (chunk) => {
-    came += chunk;
+/** All that comes on a stream. */
+function textOf({ stream }: Pick<Entered, 'stream'>): () => string {
+  let text = '';
+  stream.on('data', (chunk) => {
+    text += chunk;
   });
-  await vi.waitFor(() => expect(came).toBe('OPTIONS'));
+  return () => text;
+}
+
+describe('a connection', () => {
+  it('begins with its first byte, and misses none', async () => {
+    const [client, ours] = connect(start());
+    await new Promise(setImmediate);
+    expect(accepted).toEqual([]);
+    expect(counted).toEqual(['127.0.0.1']);
+    client.write('O');
+    await vi.waitFor(() => expect(accepted).toHaveLength(1));
+    expect(accepted[0]).toEqual({ stream: ours, vserver: entrance.vserver, client: { ip: '127.0.0.1', port: 1 } });
+    client.write('PTIONS');
+    const came = textOf(accepted[0] as Entered);
+    await vi.waitFor(() => expect(came()).toBe('OPTIONS'));
+    expect(counted, 'it is counted on').toEqual(['127.0.0.1']);
+  });
+
+  it('counts from the first moment, and no more of them are let in than may be', async () => {
+    const ingress = start();
+    const clients = Array.from({ length: MAX_CONNECTIONS }, () => connect(ingress));
+    expect(clients.every(([, ours]) => !ours.destroyed)).toBe(true);
+    const [, one] = connect(ingress);
+    await vi.waitFor(() => expect(one.destroyed).toBe(true));
+    expect(counted).toHaveLength(MAX_CONNECTIONS);
+    clients[0]?.[0].end();
+    await vi.waitFor(() => expect(counted).toHaveLength(MAX_CONNECTIONS - 1));
+    const [, next] = connect(ingress, 'x');
+    await vi.waitFor(() => expect(accepted).toHaveLength(1));
+    expect(next.destroyed).toBe(false);
+  });
+
+  it('on which nothing comes is closed when its time is over', () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const ingress = start();
+    const [, ours] = connect(ingress);
+    vi.advanceTimersByTime(limits.firstRequestMs - 1);
+    expect(ours.destroyed).toBe(false);
+    vi.advanceTimersByTime(1);
+    expect(ours.destroyed).toBe(true);
+    expect(ingress.counters).toMatchObject({ silent: 1 });
+  });
+
+  it.each([
+    ['ends', (client: Socket) => client.end()],
+    ['is reset', (_client: Socket, ours: Socket) => ours.destroy(new Error('ECONNRESET'))],
+  ])('that %s before its first byte is closed, and nobody is told', async (_, end) => {
+    const [client, ours] = connect(start());
+    end(client, ours);
+    await vi.waitFor(() => expect(ours.destroyed).toBe(true));
+    await vi.waitFor(() => expect(counted).toEqual([]));
+    expect([accepted, lines]).toEqual([[], []]);
+  });
+
+  it('that waits at the end of the worker is closed', () => {
+    const ingress = start();
+    const [, ours] = connect(ingress);
+    ingress.close();
+    expect(ours.destroyed).toBe(true);
+  });
 });
 
-it('as many may wait as the limit says, and not one more; who has begun does not count', async () => {
-  const clients = Array.from({ length: MAX_WAITING }, connect);
-  expect(clients.every(([, ours]) => !ours.destroyed)).toBe(true);
-  expect(connect()[1].destroyed).toBe(true);
-  expect(ingress.counters).toMatchObject({ waitingRefused: 1 });
-  clients[0]?.[0].write('x');
-  await vi.waitFor(() => expect(accepted).toHaveLength(1));
-  await new Promise(setImmediate);
-  expect(connect()[1].destroyed).toBe(false);
-  ingress.close();
-});
+describe('PROXY headers', () => {
+  const ends = { source: { ip: '192.0.2.7', port: 7_777 }, destination: { ip: '198.51.100.1', port: 554 } };
 
-it('who says nothing is closed when the time is over', () => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-  onTestFinished(() => void vi.useRealTimers());
-  const [, ours] = connect();
-  vi.advanceTimersByTime(FIRST_BYTES_TIMEOUT_MS - 1);
-  expect(ours.destroyed).toBe(false);
-  vi.advanceTimersByTime(1);
-  expect(ours.destroyed).toBe(true);
-  expect(ingress.counters).toMatchObject({ silent: 1 });
-});
+  it.each([
+    ['v2', formatBinary(ends)],
+    ['v1', formatLine(ends)],
+  ])('%s of a trusted proxy tells the client, who is counted', async (_, header) => {
+    const ingress = start(['127.0.0.0/8']);
+    const [client, ours] = connect(ingress, header.subarray(0, 5));
+    await new Promise(setImmediate);
+    expect(counted, 'whose it is is not known').toEqual([]);
+    client.write(Buffer.concat([header.subarray(5), Buffer.from('OPTIONS')]));
+    await vi.waitFor(() => expect(accepted).toHaveLength(1));
+    expect(accepted[0]).toEqual({
+      stream: ours,
+      vserver: entrance.vserver,
+      client: ends.source,
+      proxied: { by: { ip: '127.0.0.1', port: 1 }, destination: ends.destination },
+    });
+    expect(counted).toEqual(['192.0.2.7']);
+    const came = textOf(accepted[0] as Entered);
+    await vi.waitFor(() => expect(came()).toBe('OPTIONS'));
+    expect(ingress.counters).toMatchObject({ proxyHeaders: 1, proxyHeadersRefused: 0 });
+  });
 
-it.each([
-  ['ends', (client: Socket) => client.end()],
-  ['is reset', (_client: Socket, ours: Socket) => ours.destroy(new Error('ECONNRESET'))],
-])('a connection that %s before its first byte is closed', async (_, end) => {
-  const [client, ours] = connect();
-  end(client, ours);
-  await vi.waitFor(() => expect(ours.destroyed).toBe(true));
-  expect(accepted).toEqual([]);
-});
+  it.each([
+    ['v2 LOCAL', formatBinary(undefined)],
+    ['v1 UNKNOWN', formatLine(undefined)],
+  ])('%s means the proxy itself', async (_, header) => {
+    connect(start(['127.0.0.1/32']), header, 'OPTIONS');
+    await vi.waitFor(() => expect(accepted).toHaveLength(1));
+    expect(accepted[0]?.client).toEqual({ ip: '127.0.0.1', port: 1 });
+    expect(accepted[0]).not.toHaveProperty('proxied');
+  });
 
-it('at the end of the worker those that wait are closed', () => {
-  const [, ours] = connect();
-  ingress.close();
-  expect(ours.destroyed).toBe(true);
+  it.each([
+    ['a trusted proxy that sends none', ['127.0.0.1/32'], Buffer.from('OPTIONS * RTSP/1.0')],
+    ['a trusted proxy that sends two', ['127.0.0.1/32'], Buffer.concat([formatBinary(ends), formatBinary(ends)])],
+    ['a stranger that sends v2', ['192.0.2.0/24'], formatBinary(ends)],
+    ['a stranger that sends v1', [], formatLine(ends)],
+  ])('%s is refused', async (_, trusted, sent) => {
+    const ingress = start(trusted);
+    const [, ours] = connect(ingress, sent);
+    await vi.waitFor(() => expect(ours.destroyed).toBe(true));
+    expect(accepted).toEqual([]);
+    await vi.waitFor(() => expect(counted).toEqual([]));
+    expect(ingress.counters).toMatchObject({ proxyHeadersRefused: 1 });
+    expect(lines).toMatchObject([{ code: 'PENSTOCK_ERR_PROXY_HEADER' }]);
+  });
+
+  it('a client that has too many connections is refused, whoever forwards them', async () => {
+    const ingress = start(['127.0.0.1/32']);
+    for (let n = 0; n < MAX_CONNECTIONS; n++) connect(ingress, formatBinary(ends), 'x');
+    await vi.waitFor(() => expect(accepted).toHaveLength(MAX_CONNECTIONS));
+    const [, ours] = connect(ingress, formatBinary(ends), 'x');
+    await vi.waitFor(() => expect(ours.destroyed).toBe(true));
+  });
+
+  it('of as many connections may be waited for as the limit says, and of not one more', async () => {
+    const ingress = start(['127.0.0.1/32']);
+    const clients = Array.from({ length: MAX_UNNAMED }, () => connect(ingress));
+    expect(clients.every(([, ours]) => !ours.destroyed)).toBe(true);
+    const [, one] = connect(ingress);
+    await vi.waitFor(() => expect(one.destroyed).toBe(true));
+    clients[0]?.[0].end();
+    await vi.waitFor(() => expect(clients[0]?.[1].destroyed).toBe(true));
+    const [, next] = connect(ingress);
+    await new Promise(setImmediate);
+    expect(next.destroyed).toBe(false);
+    ingress.close();
+  });
 });

@@ -8,12 +8,14 @@ import {
   type MeetingPoint,
   Tunnels,
 } from '../../../src/ingress/http/tunnels.js';
-import { HTTP_HEAD_TIMEOUT_MS, Ingress } from '../../../src/ingress/ingress.js';
+import { Ingress } from '../../../src/ingress/ingress.js';
+import { TrustedProxies } from '../../../src/ingress/trusted-proxies.js';
 import { createLogger } from '../../../src/log/logger.js';
 import type { Vserver } from '../../../src/router/vserver.js';
 import type { ByteStream } from '../../../src/rtsp/stream-transport.js';
 import { MemorySocket } from '../../support/memory-socket.js';
 
+const limits = { firstRequestMs: 30_000, messageMs: 10_000 };
 const entrance = { vserver: { name: 'main' } as Vserver, tls: undefined };
 const GRANTED = /^HTTP\/1\.0 200 OK\r\n(.+\r\n)*Content-Type: application\/x-rtsp-tunnelled\r\n\r\n$/;
 const REFUSED = /^HTTP\/1\.0 400 Bad Request\r\n/;
@@ -47,14 +49,33 @@ let tunnels: Tunnels;
 let ingress: Ingress;
 /** RTSP connections that began. */
 let accepted: ByteStream[];
+/** Counted, those that waited and went counted off. */
+let connections: number;
 
 beforeEach(() => {
   accepted = [];
+  connections = 0;
   meeting = new Meeting();
   tunnels = new Tunnels(meeting);
-  const log = createLogger({ level: 'silent', process: 'test' });
-  ingress = new Ingress({ log, tunnels, accept: (stream) => accepted.push(stream) });
+  ingress = ingressTo(tunnels, (stream) => accepted.push(stream));
 });
+
+function ingressTo(to: Tunnels, accept: (stream: ByteStream) => void): Ingress {
+  return new Ingress({
+    log: createLogger({ level: 'silent', process: 'test' }),
+    limits,
+    connections: {
+      connect: () => {
+        connections++;
+        return true;
+      },
+      disconnect: () => connections--,
+    },
+    trusted: new TrustedProxies([]),
+    tunnels: to,
+    accept: ({ stream }) => accept(stream),
+  });
+}
 
 interface Client {
   socket: Socket;
@@ -110,6 +131,7 @@ describe('a tunnel', () => {
     stream.uncork();
     await vi.waitFor(() => expect(client.text.split('\r\n\r\n')[1]).toBe('RTSP/1.0 200 OK\r\n'));
     expect([stream.remoteAddress, stream.remotePort]).toEqual(['127.0.0.1', 1]);
+    expect(connections, 'a tunnel is one connection').toBe(1);
   });
 
   it('begins with bytes that came with the head', async () => {
@@ -286,7 +308,7 @@ describe('limits', () => {
     const client = connect('GET / HTT');
     await settled();
     await settled();
-    vi.advanceTimersByTime(HTTP_HEAD_TIMEOUT_MS - 1);
+    vi.advanceTimersByTime(limits.messageMs - 1);
     expect(client.ours.destroyed).toBe(false);
     vi.advanceTimersByTime(1);
     expect(client.ours.destroyed).toBe(true);
@@ -298,9 +320,8 @@ describe('halves at different workers', () => {
   it('a POST goes to the worker that has the GET, with what was read of it', async () => {
     const { received } = await open();
     const elsewhere = new Tunnels(meeting);
-    const log = createLogger({ level: 'silent', process: 'test' });
     const [socket, ours] = MemorySocket.pair();
-    new Ingress({ log, tunnels: elsewhere, accept: () => {} }).accept(ours, entrance);
+    ingressTo(elsewhere, () => {}).accept(ours, entrance);
     socket.write(`${head('POST', 'c1')}${base64('OPTIONS')}`);
     await vi.waitFor(() => expect(meeting.passed).toHaveLength(1));
     expect(elsewhere.counters).toMatchObject({ tunnelHalvesPassed: 1, tunnelsRefused: 0 });
