@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { LimitsConfig } from '../config/types.js';
 import { PenstockError } from '../errors.js';
 import type { Logger } from '../log/logger.js';
-import { type ProxiedEnds, readProxyHeader } from '../proxy-protocol/header.js';
+import { readProxyHeader } from '../proxy-protocol/header.js';
 import type { Vserver } from '../router/vserver.js';
 import { type ByteStream, canonicalIp } from '../rtsp/stream-transport.js';
 import type { PeerAddress } from '../rtsp/transport.js';
@@ -14,6 +14,8 @@ import type { TrustedProxies } from './trusted-proxies.js';
 
 /** Connections of trusted proxies to one worker that have not said yet whose they are. */
 export const MAX_UNNAMED = 4_096;
+/** While the process gives way to a successor, which hears nothing of connections that have not begun. */
+export const LAST_WAIT_MS = 200;
 
 /** What clients of one listening socket meet. */
 export interface Entrance {
@@ -89,6 +91,16 @@ export class Ingress {
         clearTimeout(arrival.timer);
         this.#waiting.delete(arrival);
       });
+  }
+
+  /** Connections that have not begun. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /** Those that have not begun may do so for another moment, and are closed then. */
+  giveWay(): void {
+    setTimeout(() => this.close(), LAST_WAIT_MS);
   }
 
   /** Closes connections that have not begun. */

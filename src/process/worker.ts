@@ -262,7 +262,8 @@ export class WorkerProcess {
   /** Sessions and connections stay as they are: a successor adopts them. */
   #handOver(): void {
     this.#drain();
-    exitWhen(() => this.#proxy.handOver());
+    this.#ingress.giveWay();
+    exitWhen(() => this.#ingress.waiting === 0 && this.#proxy.handOver());
   }
 
   /** Ends what is left politely: the servers hear of it, then the process ends. */

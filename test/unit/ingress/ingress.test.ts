@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type MeetingPoint, Tunnels } from '../../../src/ingress/http/tunnels.js';
-import { type Entered, Ingress, MAX_UNNAMED } from '../../../src/ingress/ingress.js';
+import { type Entered, Ingress, LAST_WAIT_MS, MAX_UNNAMED } from '../../../src/ingress/ingress.js';
 import { TrustedProxies } from '../../../src/ingress/trusted-proxies.js';
 import { createLogger } from '../../../src/log/logger.js';
 import { formatBinary, formatLine } from '../../../src/proxy-protocol/header.js';
@@ -112,6 +112,20 @@ describe('a connection', () => {
     const [, ours] = connect(ingress);
     ingress.close();
     expect(ours.destroyed).toBe(true);
+  });
+
+  it('may begin for another moment when the worker gives way, and is closed then', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const ingress = start();
+    const [[early, first], [, second]] = [connect(ingress), connect(ingress)];
+    ingress.giveWay();
+    early.write('OPTIONS');
+    await vi.waitFor(() => expect(accepted).toHaveLength(1));
+    expect([second.destroyed, ingress.waiting]).toEqual([false, 1]);
+    vi.advanceTimersByTime(LAST_WAIT_MS);
+    expect([first.destroyed, second.destroyed]).toEqual([false, true]);
+    await vi.waitFor(() => expect(ingress.waiting).toBe(0));
   });
 });
 
