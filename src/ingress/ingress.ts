@@ -137,6 +137,9 @@ export class Ingress {
     try {
       const { ends } = await firstBytes(socket, readProxyHeader);
       this.counters.proxyHeaders++;
+      if (ends && isLoopback(ends.source.ip) && !isLoopback(peer.ip)) {
+        throw new PenstockError('PENSTOCK_ERR_PROXY_HEADER', `${peer.ip} names a client on this machine`);
+      }
       if (ends) arrival.proxied = { by: peer, destination: ends.destination };
       this.#count(arrival, ends?.source ?? peer);
     } finally {
@@ -180,6 +183,10 @@ export class Ingress {
       socket.destroy();
     }, ms);
   }
+}
+
+function isLoopback(ip: string): boolean {
+  return ip === '::1' || /^127\./.test(ip);
 }
 
 function judgeKind(bytes: Buffer): { value: Kind; taken: number } | undefined {

@@ -4,6 +4,7 @@ import { isIPv4, isIPv6 } from 'node:net';
 import { formatIp, parseIp } from '../engine/ip-bytes.js';
 import { PenstockError } from '../errors.js';
 import type { PeerAddress } from '../rtsp/transport.js';
+import { crc32c } from './crc32c.js';
 
 /** Bytes of a version 2 header with all that it tells beside the addresses (TLVs). */
 export const MAX_HEADER = 4096;
@@ -30,6 +31,8 @@ const FIXED = 16;
 const LOCAL = 0x20;
 const PROXY = 0x21;
 const TLV_HEAD = 3;
+const TLV_CRC32C = 3;
+const CRC32C_BYTES = 4;
 const TCP4 = 0x11;
 const TCP6 = 0x21;
 /** Family and transport, and how many bytes their addresses and ports take; no other can come by TCP. */
@@ -85,7 +88,7 @@ function readBinary(bytes: Buffer): Judged {
   if (length === undefined) throw refused(`no connection by TCP has the family 0x${family.toString(16)}`);
   const rest = bytes.subarray(FIXED, taken);
   if (rest.length < length) throw refused('its addresses are cut short');
-  checkTlvs(rest.subarray(length));
+  checkTlvs(bytes.subarray(0, taken), FIXED + length);
   return {
     value: { ends: family === TCP4 || family === TCP6 ? readEnds(rest.subarray(0, length)) : undefined },
     taken,
@@ -102,11 +105,24 @@ function readEnds(bytes: Buffer): ProxiedEnds {
   return checked({ source: end(0), destination: end(1) });
 }
 
-/** Nothing in them concerns us, but they must fill the header exactly. */
-function checkTlvs(bytes: Buffer): void {
-  let at = 0;
-  while (at + TLV_HEAD <= bytes.length) at += TLV_HEAD + bytes.readUInt16BE(at + 1);
-  if (at !== bytes.length) throw refused('its fields do not fill it');
+/** They must fill the header exactly. Of what they tell only a checksum concerns us. */
+function checkTlvs(header: Buffer, begin: number): void {
+  let at = begin;
+  while (at + TLV_HEAD <= header.length) {
+    const value = at + TLV_HEAD;
+    const end = value + header.readUInt16BE(at + 1);
+    if (end > header.length) break;
+    if (header[at] === TLV_CRC32C) checkSum(header, value, end);
+    at = end;
+  }
+  if (at !== header.length) throw refused('its fields do not fill it');
+}
+
+/** It was made with zeros in its own place. */
+function checkSum(header: Buffer, begin: number, end: number): void {
+  const blank = Buffer.from(header).fill(0, begin, end);
+  const isRight = end - begin === CRC32C_BYTES && header.readUInt32BE(begin) === crc32c(blank);
+  if (!isRight) throw refused('its checksum is wrong');
 }
 
 function readLine(bytes: Buffer): Judged {

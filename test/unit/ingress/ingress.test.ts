@@ -179,6 +179,20 @@ describe('PROXY headers', () => {
     expect(lines).toMatchObject([{ code: 'PENSTOCK_ERR_PROXY_HEADER' }]);
   });
 
+  it.each(['127.0.0.1', '127.255.0.1', '::1', '::ffff:127.0.0.1'])(
+    'of a proxy elsewhere whose client is %s is refused: that would be this machine',
+    async (ip) => {
+      const ingress = start(['10.0.0.5/32']);
+      const [client, ours] = MemorySocket.pair();
+      Object.defineProperty(ours, 'remoteAddress', { value: '10.0.0.5' });
+      ingress.accept(ours, entrance);
+      client.write(formatBinary({ ...ends, source: { ip, port: 7_777 } }));
+      await vi.waitFor(() => expect(ours.destroyed).toBe(true));
+      expect([accepted, counted]).toEqual([[], []]);
+      expect(lines).toMatchObject([{ code: 'PENSTOCK_ERR_PROXY_HEADER', client: '10.0.0.5' }]);
+    },
+  );
+
   it('a client that has too many connections is refused, whoever forwards them', async () => {
     const ingress = start(['127.0.0.1/32']);
     for (let n = 0; n < MAX_CONNECTIONS; n++) connect(ingress, formatBinary(ends), 'x');

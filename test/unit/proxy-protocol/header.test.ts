@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { TrustedProxies } from '../../../src/ingress/trusted-proxies.js';
+import { crc32c } from '../../../src/proxy-protocol/crc32c.js';
 import {
   beginsProxyHeader,
   formatBinary,
@@ -23,6 +24,12 @@ const binary = (head: string, rest: string | Buffer) => {
   const length = Buffer.alloc(2);
   length.writeUInt16BE(body.length);
   return Buffer.concat([Buffer.from(`${SIGNATURE}${head}`, 'hex'), length, body]);
+};
+/** With CRC32C as its last field; `wrong`: bits of it that are turned. */
+const withChecksum = (addresses: string, wrong = 0) => {
+  const bytes = binary('2111', `${addresses}03000400000000`);
+  bytes.writeUInt32BE((crc32c(bytes) ^ wrong) >>> 0, bytes.length - 4);
+  return bytes;
 };
 const V4 = 'c0000201c6336401dc0401bb';
 const V6 = `20010db8${'0'.repeat(22)}0120010db8${'0'.repeat(22)}02dc0401bb`;
@@ -82,6 +89,12 @@ describe('headers', () => {
     expect(readProxyHeader(bytes)).toEqual({ value: { ends: ends('192.0.2.1', '198.51.100.1') }, taken: bytes.length });
   });
 
+  // As haproxy 2.6 sends it with `proxy-v2-options crc32c`.
+  it('a checksum that is right is believed', () => {
+    const bytes = withChecksum(V4);
+    expect(readProxyHeader(bytes)).toEqual({ value: { ends: ends('192.0.2.1', '198.51.100.1') }, taken: bytes.length });
+  });
+
   it('an IPv4 address inside IPv6 is that IPv4 address', () => {
     const mapped = `${'0'.repeat(20)}ffffc0000201`;
     expect(readProxyHeader(binary('2121', `${mapped}${mapped}dc0401bb`))?.value.ends).toEqual(
@@ -124,6 +137,12 @@ describe('refused', () => {
     ['addresses that are cut short', binary('2111', V4.slice(2))],
     ['IPv6 with addresses of IPv4', binary('2121', V4)],
     ['fields that reach beyond the header', binary('2111', `${V4}040003aaaa`)],
+    ['a checksum of another header', withChecksum(V4, 1)],
+    ['a checksum of two bytes', binary('2111', `${V4}0300020000`)],
+    ['two checksums, of which one is right', binary('2111', `${V4}0300040000000003000400000000`)],
+    ['an address inside IPv6 that is everywhere', binary('2121', `${'00'.repeat(10)}ffff00000000${V6.slice(32)}`)],
+    ['an address inside IPv6 that is many', binary('2121', `${'00'.repeat(10)}ffffe0000001${V6.slice(32)}`)],
+    ['every host', binary('2111', `ffffffffc6336401dc0401bb`)],
     ['half a field', binary('2111', `${V4}0400`)],
     ['a source that is everywhere', binary('2111', `00000000c6336401dc0401bb`)],
     ['a source that is many', binary('2111', `e0000001c6336401dc0401bb`)],
@@ -156,6 +175,13 @@ describe('refused', () => {
     expect(() => readProxyHeader(line(MAX_LINE + 1))).toThrow(refused);
   });
 });
+
+// RFC 3720 appendix B.4.
+it.each([
+  ['32 zeros', Buffer.alloc(32), 0x8a9136aa],
+  ['32 ones', Buffer.alloc(32, 0xff), 0x62a8ab43],
+  ['ascending', Buffer.from(Array.from({ length: 32 }, (_, n) => n)), 0x46dd794e],
+])('the checksum of %s', (_, bytes, sum) => expect(crc32c(bytes).toString(16)).toBe(sum.toString(16)));
 
 describe('trusted proxies', () => {
   it.each([
