@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { findCommand, run, SetupError, say } from './run.mjs';
 
 // GStreamer elements the tests use; h264parse is in "bad", the rest in "base" and "good".
@@ -35,6 +36,10 @@ function gstreamerWorks() {
   return spawnSync('/usr/bin/python3', ['-c', GST_CHECK], { stdio: 'ignore' }).status === 0;
 }
 
+function nginxStreams() {
+  return Boolean(findCommand('nginx')) && existsSync('/usr/lib/nginx/modules/ngx_stream_module.so');
+}
+
 /** What builds the addon: cmake-js needs cmake, node-gyp python3; either needs make and a compiler. */
 export const BUILD_TOOLS = [
   { packages: ['g++'], works: commands('g++') },
@@ -51,6 +56,9 @@ export const TEST_PEERS = [
   { packages: ['systemd'], works: commands('systemd-analyze') }, // its checks of our unit; nothing is run by it
   { packages: ['tcpdump'], works: commands('tcpdump') },
   { packages: ['ethtool'], works: commands('ethtool') },
+  { packages: ['nftables'], works: commands('nft') },
+  { packages: ['haproxy'], works: commands('haproxy') },
+  { packages: ['nginx-light', 'libnginx-mod-stream'], works: nginxStreams },
   { packages: ['ffmpeg'], works: commands('ffmpeg', 'ffprobe') },
   { packages: ['mpv'], works: commands('mpv') },
   { packages: ['mplayer'], works: commands('mplayer') },

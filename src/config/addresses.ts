@@ -1,5 +1,5 @@
 import { isIP, isIPv4, SocketAddress } from 'node:net';
-import type { ListenAddress, MediaAddress, RtspListen } from './types.js';
+import type { ListenAddress, MediaAddress, MediaSide, RtspListen } from './types.js';
 
 const RTSP_PORT = 554;
 /** Registered for RTSP over TLS (RFC 7826 §22.14). */
@@ -50,11 +50,21 @@ export function parseHostPort(text: string): { host: string; port: number; tls: 
   return { host: host.toLowerCase(), port, tls };
 }
 
-/** `ADDR[=ADVERTISED]` */
+/** `[client:|server:]ADDR[=ADVERTISED]` */
 export function parseMediaAddress(text: string): MediaAddress {
-  const [address = '', advertised] = text.split('=', 2);
-  if (advertised === undefined) return { address: canonicalIp(address) };
-  return { address: canonicalIp(address), advertised: canonicalIp(advertised) };
+  const [, named, local = '', told] = /^(?:(client|server):)?([^=]*)(?:=(.*))?$/s.exec(text) ?? [];
+  const side = (named ?? 'client') as MediaSide;
+  const address = oneHost(canonicalIp(local));
+  if (told === undefined) return { side, address };
+  const advertised = oneHost(canonicalIp(told));
+  if (isIPv4(address) !== isIPv4(advertised)) throw new ValueError('both addresses must be IPv4, or both IPv6');
+  return { side, address, advertised };
+}
+
+function oneHost(ip: string): string {
+  const isGroup = isIPv4(ip) ? Number.parseInt(ip, 10) >= 224 : /^ff/.test(ip);
+  if (isGroup || ip === '0.0.0.0' || ip === '::') throw new ValueError('not the address of one host');
+  return ip;
 }
 
 function takeScheme(text: string): { tls: boolean; rest: string; defaultPort: number } {

@@ -1,12 +1,13 @@
 /** Puts the configuration together: flag, environment, file, default, in this order. */
 import { readFileSync } from 'node:fs';
+import { isIPv4 } from 'node:net';
 import { dirname, resolve } from 'node:path';
 import { PenstockError } from '../errors.js';
 import { Faults, type Locate } from './faults.js';
 import { nearest } from './nearest.js';
 import { absolutePaths, parseShape, refuseUnknown } from './parse.js';
 import { ENV_PREFIX, envName, OPTIONS, type Option, type OptionKey, type Values } from './schema.js';
-import type { ConfigSpec, LimitsConfig, MonitorConfig } from './types.js';
+import type { ConfigSpec, LimitsConfig, MediaAddress, MonitorConfig } from './types.js';
 import { checkVservers, completeVserver, type ParsedVserver, parseServices, parseVservers, place } from './vservers.js';
 import { readYaml } from './yaml-file.js';
 
@@ -183,6 +184,7 @@ function standardOf<K extends OptionKey>(key: K): OptionValues[K] {
 }
 
 function complete(values: OptionSet, vservers: readonly ParsedVserver[], faults: Faults): ConfigSpec {
+  checkMediaAddresses(values['media-address'], faults);
   const inherited = { method: values.method, monitor: monitorDefaults(values), tls: values };
   const keyFile = values['session-key-file'];
   return {
@@ -217,6 +219,12 @@ function complete(values: OptionSet, vservers: readonly ParsedVserver[], faults:
     stateDir: values['state-dir'],
     logLevel: values['log-level'],
   };
+}
+
+/** Servers are connected to from there, so there is no choice to be made between two. */
+function checkMediaAddresses(addresses: readonly MediaAddress[], faults: Faults): void {
+  const families = addresses.filter(({ side }) => side === 'server').map(({ address }) => isIPv4(address));
+  if (new Set(families).size < families.length) faults.add('media-address', 'two `server:` addresses of one family');
 }
 
 /** Others find room even where one client takes all that it may. */

@@ -271,7 +271,7 @@ export const OPTIONS = {
   ),
   'media-address': many(
     value.mediaAddress,
-    'Address of this machine for media, and the address told to peers instead of it (1:1 NAT).',
+    'Address of this machine for media of clients or (`server:`) of servers, and the address told to them instead of it (1:1 NAT).',
     { standard: [], standardText: 'the address on which the peer is reached' },
   ),
   'media-ports': one(

@@ -11,6 +11,7 @@ export const SESSION_ID_MODES = ['sealed', 'prefix', 'suffix'] as const;
 export const PACKET_PATHS = ['auto', 'offload', 'gso', 'mmsg'] as const;
 export const REDIRECTS = ['rewrite', 'follow', 'pass'] as const;
 export const OVERFLOWS = ['drop-frames', 'close'] as const;
+export const MEDIA_SIDES = ['client', 'server'] as const;
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export const CLIENT_CERTIFICATES = ['none', 'optional', 'required'] as const;
 export const PROXY_HEADERS = ['none', 'v1', 'v2'] as const;
@@ -23,6 +24,7 @@ export type SessionIdMode = (typeof SESSION_ID_MODES)[number];
 export type PacketPath = (typeof PACKET_PATHS)[number];
 export type RedirectMode = (typeof REDIRECTS)[number];
 export type Overflow = (typeof OVERFLOWS)[number];
+export type MediaSide = (typeof MEDIA_SIDES)[number];
 export type LogLevel = (typeof LOG_LEVELS)[number];
 export type ClientCertificates = (typeof CLIENT_CERTIFICATES)[number];
 export type ProxyHeaderVersion = (typeof PROXY_HEADERS)[number];
@@ -67,8 +69,12 @@ export interface ServiceTls {
   serverName?: string;
 }
 
-/** An address of this machine for media, and what peers are told instead of it (1:1 NAT). */
+/**
+ * An address of this machine for media of one side, and what peers are told instead of it (1:1 NAT). Of the servers' side
+ * there is at most one per family: servers are connected to from there.
+ */
 export interface MediaAddress {
+  side: MediaSide;
   address: string;
   advertised?: string;
 }
@@ -160,7 +166,7 @@ export interface ConfigOf<Service> {
   vservers: VserverOf<Service>[];
   /** Networks whose connections begin with a PROXY header: `ADDRESS/BITS`. */
   proxyProtocolFrom: string[];
-  /** Empty: the address on which the peer is reached. */
+  /** Where there is none of a side and family: the address on which the peer is reached. */
   mediaAddresses: MediaAddress[];
   /** Inclusive; starts even, ends odd. */
   mediaPorts: PortRange;

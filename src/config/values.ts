@@ -129,8 +129,8 @@ export const adminAddress: ValueType<ListenAddress> = textual(
 );
 
 export const mediaAddress: ValueType<MediaAddress> = textual(
-  'ADDR[=ADVERTISED] with IP addresses',
-  'ADDR[=ADVERTISED]',
+  '[client:|server:]ADDR[=ADVERTISED] with IP addresses',
+  '[SIDE:]ADDR[=ADVERTISED]',
   parseMediaAddress,
 );
 

@@ -4,15 +4,17 @@ import { connect as tlsConnect } from 'node:tls';
 import { formatBinary, formatLine, type ProxiedEnds } from '../proxy-protocol/header.js';
 import type { Route } from './routes.js';
 
+const OPTIONS = { allowHalfOpen: true, noDelay: true };
+
 /**
  * A connection to a service over which RTSP can be spoken at once. `ends`: of the client's connection, for services that
  * want to know; undefined where it is our own business. Rejects with the reason of the failure, or with the
  * signal's if that aborts before the connection stands; afterwards the signal means nothing.
  */
 export async function connectTo(route: Route, signal: AbortSignal, ends?: ProxiedEnds): Promise<Socket> {
-  const { ip, port, tls, proxyProtocol = 'none' } = route;
+  const { ip, port, from, tls, proxyProtocol = 'none' } = route;
   signal.throwIfAborted();
-  const socket = connect({ host: ip, port, allowHalfOpen: true, noDelay: true });
+  const socket = connect({ host: ip, port, ...(from === undefined ? {} : { localAddress: from }), ...OPTIONS });
   await established(socket, 'connect', signal);
   if (proxyProtocol === 'v1') socket.write(formatLine(ends));
   if (proxyProtocol === 'v2') socket.write(formatBinary(ends));

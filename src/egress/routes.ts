@@ -1,6 +1,6 @@
-import { isIP } from 'node:net';
+import { isIP, isIPv4 } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
-import type { ProxyHeaderVersion, ServiceConfig } from '../config/types.js';
+import type { Config, MediaAddress, ProxyHeaderVersion, ServiceConfig } from '../config/types.js';
 import type { ServicePlace } from '../router/farm.js';
 import type { ServiceAddress } from '../router/service.js';
 import { certificatesIn, type TlsMaterial } from '../tls/material.js';
@@ -11,14 +11,19 @@ export interface Route extends ServiceAddress {
   tls?: ConnectionOptions;
   /** Absent: it expects none. */
   proxyProtocol?: ProxyHeaderVersion;
+  /** Address of ours that it is reached from; absent: the kernel's choice. */
+  from?: string;
 }
 
 /** The routes to all services, by row. A route stays the same object as long as its service has the row. */
 export class Routes {
   readonly #routes = new Map<number, Route>();
+  readonly #config: Pick<Config, 'mediaAddresses'>;
   #places: readonly ServicePlace[] = [];
 
-  constructor(places: readonly ServicePlace[], material: TlsMaterial) {
+  /** `config` may change before an update. */
+  constructor(places: readonly ServicePlace[], material: TlsMaterial, config: Pick<Config, 'mediaAddresses'>) {
+    this.#config = config;
     this.update(material, places);
   }
 
@@ -38,11 +43,20 @@ export class Routes {
       const known = this.#routes.get(row);
       if (leaving && known) continue;
       const route = this.#routeFor(row, service);
+      // Servers send media to where RTSP comes from.
+      const from = this.#from(service.ip);
+      if (from !== undefined) route.from = from;
+      else delete route.from;
       route.proxyProtocol = service.proxyProtocol;
       const tls = tlsOptions(service, material.services[service.name]);
       if (tls) route.tls = tls;
       else delete route.tls;
     }
+  }
+
+  #from(ip: string): string | undefined {
+    const isFor = ({ side, address }: MediaAddress) => side === 'server' && isIPv4(address) === isIPv4(ip);
+    return this.#config.mediaAddresses.find(isFor)?.address;
   }
 
   #routeFor(row: number, { ip, port }: ServiceConfig): Route {

@@ -117,7 +117,7 @@ class Primary {
       former: adopts ? (bequest?.services ?? []) : [],
       now: () => this.#binding.monotonicMs(),
     });
-    this.#routes = new Routes(this.#services.places, this.#tls.material);
+    this.#routes = new Routes(this.#services.places, this.#tls.material, config);
     if (!adopts) for (const { row, service } of this.#services.places) rows.begin(row, service);
     this.#health = new ServiceHealth(this.#services.places, this.#routes, rows, this.#log);
     this.#workers = this.#createWorkers();

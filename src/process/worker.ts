@@ -92,7 +92,7 @@ export class WorkerProcess {
       bind: mediaBinder(binding, config.receiveBuffer, this.#log),
       close: (fd) => binding.closeFd(fd),
     });
-    this.#routes = new Routes(places, tls);
+    this.#routes = new Routes(places, tls, config);
     const dialer = new Dialer(this.#routes, config.connectTimeoutMs);
     this.#teardowns = new TeardownSender(config, dialer, this.#log);
     this.#keeper = new SessionKeeper({

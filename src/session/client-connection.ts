@@ -104,7 +104,12 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     this.#wiring = proxy.wiring(this.#connection, vserver, this.#upstreams, this.#sessions.carried);
     this.#redirects = new Redirects(proxy, vserver);
     this.#ids = new ClientIds(proxy.codec);
-    this.#faces = new ClientFaces(proxy, this.local, this.#redirects, this.#ids);
+    this.#faces = new ClientFaces(
+      proxy,
+      { local: transport.local, remote: transport.remote },
+      this.#redirects,
+      this.#ids,
+    );
     this.#frames = new FrameRelay(proxy, this.#connection, this.channels);
     const parts = { connection: this.#connection, faces: this.#faces, wiring: this.#wiring };
     this.#exchanges = new Exchanges({ proxy, client: this, ...parts });

@@ -6,18 +6,23 @@ import type { RtspProxy } from './proxy.js';
 import type { Redirects } from './redirects.js';
 import type { Faces } from './rewriter.js';
 
+interface Ends {
+  local: PeerAddress;
+  remote: PeerAddress;
+}
+
 /** What one client calls us by, and what it must see in place of a server's own names. */
 export class ClientFaces {
   readonly #proxy: RtspProxy;
-  readonly #local: PeerAddress;
+  readonly #ends: Ends;
   readonly #redirects: Redirects;
   readonly #ids: ClientIds;
   /** From the newest request that names us. */
   #calledBy: CalledBy | undefined;
 
-  constructor(proxy: RtspProxy, local: PeerAddress, redirects: Redirects, ids: ClientIds) {
+  constructor(proxy: RtspProxy, ends: Ends, redirects: Redirects, ids: ClientIds) {
     this.#proxy = proxy;
-    this.#local = local;
+    this.#ends = ends;
     this.#redirects = redirects;
     this.#ids = ids;
   }
@@ -38,12 +43,14 @@ export class ClientFaces {
   }
 
   of(service: Service): Faces {
+    const { local, remote } = this.#ends;
+    const media = this.#proxy.mediaPlace('client', { local: local.ip, peer: remote.ip });
     return {
       isServer: (authority) => this.#proxy.names(service, authority),
       leadsHere: (authority) => this.#redirects.serviceAt(authority) !== undefined,
-      appliance: this.#calledBy ?? { scheme: 'rtsp', authority: formatAuthority(this.#local.ip, this.#local.port) },
+      appliance: this.#calledBy ?? { scheme: 'rtsp', authority: formatAuthority(local.ip, local.port) },
       serverIp: service.ip,
-      applianceIp: this.#proxy.clientMediaAddress(this.#local.ip).advertised,
+      applianceIp: media?.advertised ?? local.ip,
       encodeId: (serverId) => this.#ids.encode(service, serverId),
     };
   }

@@ -1,4 +1,4 @@
-import type { Config } from '../config/types.js';
+import type { Config, MediaSide } from '../config/types.js';
 import type { ClientCells } from '../engine/client-cells.js';
 import type { Layout } from '../engine/layout.js';
 import type { PacketEngine } from '../engine/packet-engine.js';
@@ -17,6 +17,7 @@ import { adoptConnections } from './adoption.js';
 import type { CarriedSessions } from './carried-sessions.js';
 import { ClientConnection } from './client-connection.js';
 import type { Dialer } from './dialer.js';
+import { type MediaPlace, mediaPlace } from './media-place.js';
 import type { PortAllocator } from './port-allocator.js';
 import type { SessionCodec } from './session-codec.js';
 import type { SessionKeeper } from './session-keeper.js';
@@ -176,11 +177,8 @@ export class RtspProxy {
     return authority.host === service.ip || authority.host === this.#options.hostOf(service).toLowerCase();
   }
 
-  /** Where media of a client that reached us on `localIp` is received, and what the client is told. */
-  clientMediaAddress(localIp: string): { address: string; advertised: string } {
-    const usable = this.config.mediaAddresses.filter(({ address }) => address.includes(':') === localIp.includes(':'));
-    const chosen = usable.find(({ address }) => address === localIp) ?? usable[0];
-    const address = chosen?.address ?? localIp;
-    return { address, advertised: chosen?.advertised ?? address };
+  /** Where media of a peer is received; undefined where it cannot be. */
+  mediaPlace(side: MediaSide, ends: { local: string; peer: string }): MediaPlace | undefined {
+    return mediaPlace(this.config.mediaAddresses, side, ends);
   }
 }

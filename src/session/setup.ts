@@ -6,6 +6,7 @@ import type { MediaSection } from '../rtsp/sdp.js';
 import { isSuccess } from '../rtsp/status.js';
 import type { CarriedKind, CarriedStream } from './carried-sessions.js';
 import type { ClientConnection } from './client-connection.js';
+import type { MediaPlace } from './media-place.js';
 import type { PortPair } from './port-allocator.js';
 import { asksForBackchannel, type Presentation } from './presentation.js';
 import type { RtspProxy } from './proxy.js';
@@ -17,6 +18,7 @@ import {
   declaredServer,
   isForeign,
   matchReply,
+  mediaPeer,
   planRequest,
   type ServerSidePorts,
   type TransportMatch,
@@ -65,7 +67,7 @@ export class Setup {
     this.#serverId = serverId;
     this.#presentation = presentation;
     this.#offered = request.headers.getAll('Transport').join(',');
-    this.#plan = planRequest(this.#offered);
+    this.#plan = this.#possible(planRequest(this.#offered));
   }
 
   /**
@@ -84,7 +86,24 @@ export class Setup {
   /** A server that knows the client's address would send media there, and not here. */
   #destination(): string | undefined {
     const { service, local } = this.#upstream;
-    return this.#proxy.dialer.tellsClient(service) ? local.ip : undefined;
+    if (!this.#proxy.dialer.tellsClient(service)) return undefined;
+    return this.#proxy.mediaPlace('server', { local: local.ip, peer: service.ip })?.advertised;
+  }
+
+  /** Without those over UDP for which we have no address. Throws PENSTOCK_ERR_TRANSPORT if nothing is left. */
+  #possible(plan: TransportPlan): TransportPlan {
+    const possible = plan.filter((alternative) => alternative.kind !== 'udp' || this.#placeFor(alternative));
+    if (possible.length === 0) throw noPlaceFor(this.#client.remote.ip);
+    return possible;
+  }
+
+  #peerOf(alternative: Alternative): string {
+    return mediaPeer(alternative, this.#client.remote.ip, this.#client.forwardedBy);
+  }
+
+  #placeFor(alternative: Alternative): MediaPlace | undefined {
+    const ends = { local: this.#client.local.ip, peer: this.#peerOf(alternative) };
+    return this.#proxy.mediaPlace('client', ends);
   }
 
   /** Opens the stream that the answer describes, and rewrites the answer's Transport. */
@@ -177,9 +196,10 @@ export class Setup {
   #openUdp(session: number, match: TransportMatch, media: Media, reply: RtspResponse): CarriedStream {
     const { ports, table, engine } = this.#proxy;
     if (isForeign(match, this.#upstream.service)) this.#disbelieve(match);
-    const { address, advertised } = this.#proxy.clientMediaAddress(this.#client.local.ip);
+    const place = this.#placeFor(match.alternative);
+    if (!place) throw noPlaceFor(this.#client.remote.ip);
     const server = this.#pairs[match.chosen] as PortPair;
-    const client = ports.allocate(address, match.serverPorts);
+    const client = ports.allocate(place.address, match.serverPorts);
     let stream: number | undefined;
     try {
       const legs = this.#legs(match, client, server);
@@ -193,7 +213,7 @@ export class Setup {
       ports.release(client);
       throw error;
     }
-    replaceTransport(reply, toClient(match, { source: advertised, serverPorts: numbersOf(client) }));
+    replaceTransport(reply, toClient(match, { source: place.advertised, serverPorts: numbersOf(client) }));
     return this.#carried(stream, { kind: 'udp' });
   }
 
@@ -221,7 +241,7 @@ export class Setup {
   #legs(match: TransportMatch, client: PortPair, server: PortPair): LegSpec[] {
     const { alternative } = match;
     const declared = {
-      client: declaredClient(alternative, this.#client.remote.ip, this.#client.forwardedBy),
+      client: declaredClient(alternative, this.#peerOf(alternative)),
       server: declaredServer(match, this.#upstream.service),
     };
     const latching = LATCHING[this.#proxy.config.latching];
@@ -253,6 +273,13 @@ export class Setup {
   #numbers(): ServerSidePorts {
     return this.#pairs.map((pair) => pair && numbersOf(pair));
   }
+}
+
+function noPlaceFor(ip: string): PenstockError {
+  return new PenstockError(
+    'PENSTOCK_ERR_TRANSPORT',
+    `no address for media of ${ip}: give one of its family as media-address`,
+  );
 }
 
 interface Media {

@@ -172,12 +172,19 @@ export function toClient(match: TransportMatch, face: ClientFace): string {
 }
 
 /**
- * Where the client's packets may come from: the RTSP peer's address, and its ports or any. A trusted proxy that relays
- * media too, as we are one to our servers, names itself as the destination.
+ * Whose media it is: the client's, or that of the trusted proxy that forwards it, where that relays media too, as we are one
+ * to our servers: it names itself as the destination.
  */
-export function declaredClient(alternative: Alternative, clientIp: string, forwardedBy?: string): Declared {
-  const isRelay = forwardedBy !== undefined && param(alternative.spec, 'destination') === forwardedBy;
-  return declared(isRelay ? forwardedBy : clientIp, alternative.clientPorts);
+export function mediaPeer({ spec }: Alternative, clientIp: string, forwardedBy?: string): string {
+  const destination = param(spec, 'destination');
+  return forwardedBy !== undefined && destination !== undefined && hostAddress(destination) === forwardedBy
+    ? forwardedBy
+    : clientIp;
+}
+
+/** Where the client's packets may come from: the address of its media, and its ports or any. */
+export function declaredClient({ clientPorts }: Alternative, ip: string): Declared {
+  return declared(ip, clientPorts);
 }
 
 /** A service's own address, and those that its configuration adds for media; canonical text. */

@@ -145,6 +145,22 @@ describe('gst-rtsp-server', () => {
   });
 });
 
+describe('gst-rtsp-server through a tunnel over HTTP', () => {
+  it.each([
+    ['ffmpeg', 'HTTP', GST],
+    ['rtspsrc', 'HTTP', GST],
+    ['ffmpeg', 'HTTP in TLS', TLS],
+    ['rtspsrc', 'HTTP in TLS', TLS],
+  ] as const)('%s over %s', async (name, transport, via) => {
+    const { direct, through } = urls(via, 'test');
+    const tunnelled = (url: string) => url.replace(/^(rtsps?):/, '$1h:');
+    const both = { direct: tunnelled(direct), through: tunnelled(through) };
+    const { alone, relayed } = await playBothWays(players[name], both, 'tcp');
+    page.add({ peer: name, with: 'gst-rtsp-server', transport, direct: outcome(alone), through: outcome(relayed) });
+    expect([outcome(alone), outcome(relayed)]).toEqual(['plays', 'plays']);
+  });
+});
+
 describe('live sources', () => {
   /** Each player begins somewhere in a group of pictures, and may not count what comes before a key frame. */
   function liveOutcome({ frames, error }: Played): string {

@@ -83,7 +83,7 @@ function harness(service: ServiceAt, region?: SharedRegion): ProxyHarness {
       sessionId: 'prefix',
       portPolicy: 'pool',
       mediaPorts: { min: 30_000, max: 30_999 },
-      mediaAddresses: [{ address: APPLIANCE }],
+      mediaAddresses: [{ side: 'client', address: APPLIANCE }],
       logLevel: 'silent',
     },
     ...(region && { region }),

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import type { Config, LimitsConfig, ServiceConfig } from '../../src/config/types.js';
+import type { Config, LimitsConfig, ProxyHeaderVersion, ServiceConfig } from '../../src/config/types.js';
 import { Routes } from '../../src/egress/routes.js';
 import { loadBinding } from '../../src/engine/binding.js';
 import { ClientCells } from '../../src/engine/client-cells.js';
@@ -8,14 +8,15 @@ import type { PacketEngine } from '../../src/engine/packet-engine.js';
 import { RegionServiceCells, ServiceRows } from '../../src/engine/service-cells.js';
 import type { SharedRegion } from '../../src/engine/shared-region.js';
 import { Wires } from '../../src/engine/wires.js';
-import type { Proxied } from '../../src/ingress/ingress.js';
-import { createLogger } from '../../src/log/logger.js';
+import { type MeetingPoint, Tunnels } from '../../src/ingress/http/tunnels.js';
+import { Ingress } from '../../src/ingress/ingress.js';
+import { TrustedProxies } from '../../src/ingress/trusted-proxies.js';
+import { createLogger, type Logger } from '../../src/log/logger.js';
 import { RecentAffinity } from '../../src/router/persistence.js';
 import { Router } from '../../src/router/router.js';
 import { Service } from '../../src/router/service.js';
 import { Vserver } from '../../src/router/vserver.js';
 import { canonicalIp } from '../../src/rtsp/stream-transport.js';
-import type { PeerAddress } from '../../src/rtsp/transport.js';
 import { Dialer } from '../../src/session/dialer.js';
 import { type BoundPort, PortAllocator } from '../../src/session/port-allocator.js';
 import { RtspProxy } from '../../src/session/proxy.js';
@@ -34,6 +35,7 @@ export interface ServiceAt {
   /** The name it is configured by, where that is not its address. */
   name?: string;
   mediaSources?: readonly string[];
+  proxyProtocol?: ProxyHeaderVersion;
 }
 
 export interface HarnessOptions {
@@ -81,6 +83,8 @@ export class ProxyHarness {
   #server: Server | undefined;
   #dead = false;
   readonly #peers: Peer[] = [];
+  /** What stands before RTSP, where PROXY headers are believed. */
+  readonly #ingress: Ingress;
 
   constructor({ services, config, region, wireEngine, predecessor, sockets = realSockets }: HarnessOptions) {
     this.media = predecessor?.media ?? new Set();
@@ -126,7 +130,10 @@ export class ProxyHarness {
     const engine = this.engine as unknown as PacketEngine;
     const specs = base.vservers[0]?.services ?? [];
     const places = specs.map((service, row) => ({ row, vserver: 0, service, leaving: false }));
-    const dialer = new Dialer(new Routes(places, { vservers: {}, services: {} }), this.config.connectTimeoutMs);
+    const dialer = new Dialer(
+      new Routes(places, { vservers: {}, services: {} }, this.config),
+      this.config.connectTimeoutMs,
+    );
     this.teardowns = new TeardownSender(this.config, dialer, log);
     const clients = new ClientCells(this.region, 0);
     this.keeper = new SessionKeeper({
@@ -160,6 +167,18 @@ export class ProxyHarness {
       serviceFailed: (service, reason) => this.told.failed.push(`${service.name}: ${reason}`),
       serviceWorked: (service) => this.told.worked.push(service.name),
     });
+    this.#ingress = this.#startIngress(log);
+  }
+
+  #startIngress(log: Logger): Ingress {
+    return new Ingress({
+      log,
+      limits: this.config.limits,
+      connections: this.proxy.admission,
+      trusted: new TrustedProxies(this.config.proxyProtocolFrom),
+      tunnels: new Tunnels({} as MeetingPoint),
+      accept: (entered) => this.proxy.accept(entered),
+    });
   }
 
   /** Listens as a worker does; `connect` leads here. */
@@ -169,12 +188,15 @@ export class ProxyHarness {
     await once(this.#server, 'listening');
   }
 
-  /** As the ingress does, but for a client that has not said anything. `proxied`: what a PROXY header would have told. */
-  accept(stream: Socket, proxied?: Proxied & { client: PeerAddress }): void {
-    const peer = { ip: canonicalIp(stream.remoteAddress), port: stream.remotePort ?? 0 };
-    const { client, ...rest } = proxied ?? { client: peer };
+  /** Without trusted proxies as the ingress does, but for a client that has not said anything yet. */
+  accept(stream: Socket): void {
+    if (this.config.proxyProtocolFrom.length > 0) {
+      this.#ingress.accept(stream, { vserver: this.vserver, tls: undefined });
+      return;
+    }
+    const client = { ip: canonicalIp(stream.remoteAddress), port: stream.remotePort ?? 0 };
     if (!this.proxy.admission.connect(client.ip)) stream.destroy();
-    else this.proxy.accept({ stream, client, vserver: this.vserver, ...('by' in rest ? { proxied: rest } : {}) });
+    else this.proxy.accept({ stream, client, vserver: this.vserver });
   }
 
   /** A client; `from`: its address, of loopback. */
@@ -221,6 +243,7 @@ export class ProxyHarness {
   async close(): Promise<void> {
     for (const peer of this.#peers) peer.destroy();
     if (this.#dead) return;
+    this.#ingress.close();
     this.keeper.endAll('shutdown');
     this.proxy.close();
     const server = this.#server;
@@ -256,14 +279,14 @@ export const baseLimits: LimitsConfig = {
 
 function baseConfig(services: readonly ServiceAt[]): Config {
   const monitor = { kind: 'none', intervalMs: 1, timeoutMs: 1, rise: 1, fall: 1, jitter: 0, path: '/', expect: [] };
-  const specs = services.map(({ host, port, name }, index) => ({
+  const specs = services.map(({ host, port, name, proxyProtocol = 'none' }, index) => ({
     name: `origin-${index}`,
     host: name ?? host,
     ip: host,
     port,
     weight: 1,
     maxSessions: 0,
-    proxyProtocol: 'none' as const,
+    proxyProtocol,
     mediaSources: [],
     monitor: monitor as ServiceConfig['monitor'],
   }));

@@ -45,6 +45,7 @@ describe('defaults', () => {
     const { config, warnings } = load({ flags: { server } });
     expect(warnings).toEqual([]);
     expect(config).toMatchObject({
+      proxyProtocolFrom: [],
       mediaAddresses: [],
       mediaPorts: { min: 20000, max: 59999 },
       portPolicy: 'preserve',
@@ -72,6 +73,7 @@ describe('defaults', () => {
             weight: 1,
             maxSessions: 0,
             mediaSources: [],
+            proxyProtocol: 'none',
             monitor: {
               kind: 'tcp',
               intervalMs: 5000,
@@ -297,6 +299,9 @@ zzzzzzzzzzzz: 1
 
   it('tell of a missing farm', () => {
     expect(faults({})).toEqual(['--server or "vservers": vserver "default" has no services']);
+    expect(faults({ flags: { server, 'media-address': ['server:10.0.0.1', 'server:10.0.0.2'] } })).toEqual([
+      'media-address: two `server:` addresses of one family',
+    ]);
     expect(faultsOf('vservers: []\n')[0]).toMatch(/^FILE:1: vservers: expected a list of mappings with name, listen/);
     expect(faultsOf('vservers:\n  - services: [10.0.0.1]\n')).toEqual([
       'FILE:2: vservers[0]: the vserver has no "name"',

@@ -62,14 +62,29 @@ describe('addresses', () => {
   });
 
   it('media addresses may be announced as others', () => {
-    expect(read(value.mediaAddress, '10.0.0.1')).toEqual({ address: '10.0.0.1' });
-    expect(read(value.mediaAddress, '10.0.0.1=192.0.2.1')).toEqual({ address: '10.0.0.1', advertised: '192.0.2.1' });
-    expect(read(value.mediaAddress, '[2001:DB8::1]=2001:db8::2')).toEqual({
+    const [address, advertised] = ['10.0.0.1', '192.0.2.1'];
+    expect(read(value.mediaAddress, '10.0.0.1')).toEqual({ side: 'client', address });
+    expect(read(value.mediaAddress, '10.0.0.1=192.0.2.1')).toEqual({ side: 'client', address, advertised });
+    expect(read(value.mediaAddress, 'server:10.0.0.1=192.0.2.1')).toEqual({ side: 'server', address, advertised });
+    expect(read(value.mediaAddress, 'client:[2001:DB8::1]=2001:db8::2')).toEqual({
+      side: 'client',
       address: '2001:db8::1',
       advertised: '2001:db8::2',
     });
-    expect(read(value.mediaAddress, '10.0.0.1=cam')).toBe('refused');
   });
+
+  it.each([
+    ...[
+      '10.0.0.1=cam',
+      'cam',
+      'servers:10.0.0.1',
+      'server:',
+      '10.0.0.1=',
+      '10.0.0.1=2001:db8::1',
+      '2001:db8::1=10.0.0.1',
+    ],
+    ...['0.0.0.0', '::', '224.0.0.1', '10.0.0.1=255.255.255.255', 'ff02::1'],
+  ])('%s is no media address', (text) => expect(read(value.mediaAddress, text)).toBe('refused'));
 });
 
 describe('values', () => {

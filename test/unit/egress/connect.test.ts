@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer as createPlainServer, type Server, type Socket } from 'node:net';
 import { createServer, type TLSSocket } from 'node:tls';
 import { expect, it, onTestFinished, vi } from 'vitest';
-import type { ServiceConfig, ServiceTls } from '../../../src/config/types.js';
+import type { MediaAddress, ServiceConfig, ServiceTls } from '../../../src/config/types.js';
 import { connectTo } from '../../../src/egress/connect.js';
 import { type Route, Routes } from '../../../src/egress/routes.js';
 import { CA, type CertificateName, certificateOf } from '../../support/certificates.js';
@@ -33,7 +33,7 @@ const ROW = 3;
 
 function routes(port: number, host: string, tls: ServiceTls, ca: string | undefined): Routes {
   const service = { name: 'cam', host, ip: '127.0.0.1', port, tls } as ServiceConfig;
-  return new Routes([{ row: ROW, vserver: 0, service, leaving: false }], material(ca));
+  return new Routes([{ row: ROW, vserver: 0, service, leaving: false }], material(ca), { mediaAddresses: [] });
 }
 
 const material = (ca: string | undefined) => ({ vservers: {}, services: ca === undefined ? {} : { cam: ca } });
@@ -75,6 +75,22 @@ it('authorities are exchanged in a route that is in use', async () => {
   const route = all.to(ROW);
   all.update(material(certificateOf('stranger').certificate));
   expect(await greeting(route)).toContain('camera.example');
+});
+
+it.each([
+  ['server', '127.0.0.9', '127.0.0.9'],
+  ['client', '127.0.0.9', '127.0.0.1'],
+  ['server', '::1', '127.0.0.1'],
+] as const)('with the media address %s:%s a server is reached from %s', async (side, address, from) => {
+  const server = createPlainServer((socket) => socket.write(String(socket.remoteAddress)));
+  const port = await listening(server);
+  const service = { name: 'cam', host: '127.0.0.1', ip: '127.0.0.1', port } as ServiceConfig;
+  const config = { mediaAddresses: [{ side, address }] as MediaAddress[] };
+  const all = new Routes([{ row: ROW, vserver: 0, service, leaving: false }], material(undefined), config);
+  expect(await greeting(all.to(ROW))).toBe(from);
+  config.mediaAddresses = [];
+  all.update(material(undefined));
+  expect(await greeting(all.to(ROW))).toBe('127.0.0.1');
 });
 
 it('a service that is leaving keeps its route as it was, until it is gone', async () => {

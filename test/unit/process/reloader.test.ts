@@ -40,7 +40,7 @@ async function start(flags: Record<string, unknown>) {
   const services = new ServiceTable(config, { capacity: 2, now: () => Date.now() });
   for (const { row, service } of services.places) rows.begin(row, service);
   const tls = new TlsFiles(config, log, () => {});
-  const routes = new Routes(services.places, tls.material);
+  const routes = new Routes(services.places, tls.material, config);
   const health = new ServiceHealth(services.places, routes, rows, log);
   const told = vi.fn();
   const said: string[] = [];

@@ -1,6 +1,6 @@
 import { readdirSync, readlinkSync } from 'node:fs';
 import { expect, onTestFinished, vi } from 'vitest';
-import type { Config, Method } from '../../../../src/config/types.js';
+import type { Config, Method, ProxyHeaderVersion } from '../../../../src/config/types.js';
 import { FakeWireEngine } from '../../../support/fake-wire-engine.js';
 import { freshRegion } from '../../../support/fresh-region.js';
 import { answer, type Peer, request, ScriptedServer } from '../../../support/peer.js';
@@ -31,6 +31,8 @@ export interface FarmOptions extends Partial<Pick<HarnessOptions, 'config' | 'so
   wires?: boolean;
   /** Of every server. */
   mediaSources?: string[];
+  /** Of every server. */
+  proxyProtocol?: ProxyHeaderVersion;
 }
 
 /** Servers and a proxy between them and clients. At the end of the test everything ends, and nothing may stay open. */
@@ -39,13 +41,14 @@ export async function startFarm({
   names = [],
   wires = false,
   mediaSources = [],
+  proxyProtocol = 'none',
   ...options
 }: FarmOptions = {}): Promise<Farm> {
   const before = openSockets();
   const servers = await Promise.all(Array.from({ length: count }, () => ScriptedServer.listen()));
   const services = servers.map(({ host, port }, index) => {
     const name = names[index];
-    return { host, port, mediaSources, ...(name !== undefined && { name }) };
+    return { host, port, mediaSources, proxyProtocol, ...(name !== undefined && { name }) };
   });
   const region = freshRegion({ services: services.length, sessionsPerWorker: 16, streamsPerWorker: 32 });
   const wireEngine = wires ? new FakeWireEngine(region) : undefined;

@@ -119,7 +119,7 @@ describe('what names the server', () => {
       return rtsp(['RTSP/1.0 200 OK', ...fields, ...more, `Content-Length: ${body.length}`], body);
     };
     const told = reply(`127.0.0.1:${port}`, `Cam.Example:${port}`, '127.0.0.1');
-    farm.proxy.config.mediaAddresses.push({ address: '127.0.0.1', advertised: '203.0.113.77' });
+    farm.proxy.config.mediaAddresses.push({ side: 'client', address: '127.0.0.1', advertised: '203.0.113.77' });
     const [, seen] = await pass(client, server, request('DESCRIBE', URL, 1), told);
     expect(seen).toBe(reply('edge.example:8554', 'edge.example:8554', '203.0.113.77'));
     expect(seen.length).not.toBe(told.length);

@@ -1,5 +1,6 @@
 import type { NetConnectOpts, Socket } from 'node:net';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { formatBinary, formatLine } from '../../../../src/proxy-protocol/header.js';
 import { FakeSockets } from '../../../support/fake-sockets.js';
 import type { Peer } from '../../../support/peer.js';
 import { answer, type Farm, frame, INTERLEAVED, meet, pass, request, setUp, startFarm } from './farm.js';
@@ -149,6 +150,76 @@ describe('a client cannot lead elsewhere by', () => {
   });
 });
 
+describe('a PROXY header cannot lead elsewhere', () => {
+  const ends = { source: { ip: STRANGER, port: 8_554 }, destination: { ip: STRANGER, port: 8_554 } };
+  const header = formatBinary(ends);
+  const bytesOf = (from: number, ...more: number[]) => Buffer.from([...header.subarray(0, from), ...more]);
+
+  it.each([
+    ['v1', formatLine(ends)],
+    ['v2', header],
+  ])('of a client that nobody trusts (%s)', async (_, bytes) => {
+    const farm = await startHostileFarm({ config: { proxyProtocolFrom: ['10.0.0.5/32'] } });
+    const client = await farm.connect();
+    client.send(Buffer.concat([bytes, Buffer.from(request('OPTIONS', ABROAD, 1))]));
+    expect(await client.rest()).toBe('');
+    expect(dialled).toEqual([]);
+  });
+
+  it.each([
+    ['LOCAL, with addresses', Buffer.concat([bytesOf(12, 0x20), header.subarray(13)])],
+    ['of unix sockets', Buffer.concat([bytesOf(13, 0x31, 0, 216), Buffer.alloc(216, STRANGER)])],
+    ['UNKNOWN, with addresses', Buffer.from(`PROXY UNKNOWN ${STRANGER} ${STRANGER} 8554 8554\r\n`)],
+  ])('of a trusted proxy, %s', async (_, bytes) => {
+    const farm = await startHostileFarm({ config: { proxyProtocolFrom: [`${US}/32`] } });
+    const client = await farm.connect();
+    client.send(Buffer.concat([bytes, Buffer.from(request('OPTIONS', ABROAD, 0))]));
+    const server = (await farm.servers[0]?.accepted()) as Peer;
+    await server.message();
+    server.send(answer(0));
+    await client.message();
+    await setUp(client, server);
+    expectNobodyElse(farm);
+  });
+
+  it.each([
+    ['cut short', header.subarray(0, -1)],
+    ['with half of its addresses', Buffer.concat([bytesOf(14, 0, 6), header.subarray(16, 22)])],
+    ['of every host', formatBinary({ ...ends, source: { ip: '255.255.255.255', port: 1 } })],
+    ['of no host', formatBinary({ ...ends, source: { ip: '0.0.0.0', port: 1 } })],
+    ['of no host, as IPv6 writes it', formatBinary({ ...ends, source: { ip: '::ffff:0.0.0.0', port: 1 } })],
+    ['of a group', formatBinary({ ...ends, source: { ip: 'ff02::1', port: 1 } })],
+    [
+      'with a field that reaches beyond it',
+      Buffer.concat([bytesOf(14, 0, 15), header.subarray(16), Buffer.from([2, 0, 9])]),
+    ],
+  ])('of a trusted proxy, %s', async (_, bytes) => {
+    const farm = await startHostileFarm({ config: { proxyProtocolFrom: [`${US}/32`] } });
+    const client = await farm.connect();
+    client.send(bytes);
+    client.socket.end();
+    expect(await client.rest()).toBe('');
+    expect(dialled).toEqual([]);
+  });
+
+  it('by what it tells of the client beside the addresses', async () => {
+    const [client4, name] = ['192.0.2.7', Buffer.from(STRANGER)];
+    const addresses = formatBinary({ source: { ip: client4, port: 1 }, destination: { ip: STRANGER, port: 554 } });
+    const fields = Buffer.concat([addresses.subarray(16), Buffer.from([2, 0, name.length]), name]);
+    const farm = await startHostileFarm({ config: { proxyProtocolFrom: [`${US}/32`] } });
+    const client = await farm.connect();
+    client.send(Buffer.concat([bytesOf(14, 0, fields.length), fields, Buffer.from(request('OPTIONS', ABROAD, 0))]));
+    const server = (await farm.servers[0]?.accepted()) as Peer;
+    await server.message();
+    server.send(answer(0));
+    await client.message();
+    const { asked } = await setUp(client, server);
+    expect(asked).not.toContain(STRANGER);
+    expect(destinations(farm).sort()).toEqual([US, client4]);
+    expect(dialled.filter((to) => !farmOf(farm).includes(to))).toEqual([]);
+  });
+});
+
 describe('a server cannot lead elsewhere by', () => {
   it.each([
     ['source=', `;source=${STRANGER};server_port=20600-20601`],
@@ -177,10 +248,12 @@ describe('a server cannot lead elsewhere by', () => {
     expect(farm.proxy.proxy.counters.foreignSources).toBe(0);
   });
 
-  it.each(['301 Moved Permanently', '302 Moved Temporarily', '303 See Other', '305 Use Proxy'])(
-    '%s',
-    async (status) => {
-      const farm = await startHostileFarm();
+  const moves = ['301 Moved Permanently', '302 Moved Temporarily', '303 See Other', '305 Use Proxy'];
+  const modes = ['rewrite', 'follow', 'pass'] as const;
+  it.each(modes.flatMap((redirects) => moves.map((status) => [status, redirects] as const)))(
+    '%s, where redirections are to %s',
+    async (status, redirects) => {
+      const farm = await startHostileFarm({ config: { redirects } });
       const { client, server } = await meet(farm);
       const moved = answer(1, [`Location: ${ABROAD}`], status);
       expect((await pass(client, server, request('DESCRIBE', '*', 1), moved))[1]).toBe(moved);
