@@ -68,7 +68,7 @@ interface Arrival {
 
 /** What stands between an accepted socket and an RTSP connection. */
 export class Ingress {
-  readonly counters = { tlsFailures: 0, proxyHeaders: 0, proxyHeadersRefused: 0, silent: 0 };
+  readonly counters = { tlsFailures: 0, proxyHeaders: 0, proxyHeadersRefused: 0, unnamedRefused: 0, silent: 0 };
   readonly #options: IngressOptions;
   readonly #waiting = new Set<Arrival>();
   #unnamed = 0;
@@ -132,7 +132,10 @@ export class Ingress {
   /** A proxy's connection is counted as that of the client whom it tells. */
   async #hearProxy(arrival: Arrival): Promise<void> {
     const { socket, peer } = arrival;
-    if (this.#unnamed >= MAX_UNNAMED) throw new Error('too many connections of proxies wait for their header');
+    if (this.#unnamed >= MAX_UNNAMED) {
+      this.counters.unnamedRefused++;
+      throw new Error('too many connections of proxies wait for their header');
+    }
     this.#unnamed++;
     try {
       const { ends } = await firstBytes(socket, readProxyHeader);

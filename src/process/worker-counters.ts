@@ -19,6 +19,7 @@ const COUNTERS: Readonly<Record<string, readonly [unit: string, about: string]>>
     'connections',
     'connections closed for a PROXY header that was missing, malformed or not to be believed',
   ],
+  unnamedRefused: ['connections', 'connections of trusted proxies closed: too many had no header yet'],
   tlsFailures: ['connections', 'TLS handshakes with clients that failed'],
   requests: ['requests', 'requests of clients'],
   refused: ['requests', 'requests that penstock itself answered with an error'],

@@ -207,6 +207,7 @@ describe('PROXY headers', () => {
     expect(clients.every(([, ours]) => !ours.destroyed)).toBe(true);
     const [, one] = connect(ingress);
     await vi.waitFor(() => expect(one.destroyed).toBe(true));
+    expect(ingress.counters).toMatchObject({ unnamedRefused: 1 });
     clients[0]?.[0].end();
     await vi.waitFor(() => expect(clients[0]?.[1].destroyed).toBe(true));
     const [, next] = connect(ingress);
