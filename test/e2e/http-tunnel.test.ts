@@ -94,6 +94,27 @@ it('a client may close its POST after each request, and each may come to another
   await eventually('halves were passed', async () => (await stat('origin', 'tunnel_halves_passed')) > 0 || undefined);
 });
 
+it('an upgrade ends tunnels, with a POST or without; the new version takes the same cookies', async () => {
+  const appliance = appliances.origin as Penstock;
+  const port = servers.origin.port;
+  const begin = async (cookie: string): Promise<Socket> => {
+    const get = await net.client.connect(NET.client.edge, port);
+    get.write(halfOf('GET', cookie));
+    expect(await until(get, '\r\n\r\n')).toContain('200 OK');
+    return get;
+  };
+  const gets = [await begin('waiting'), await begin('used')];
+  const post = await net.client.connect(NET.client.edge, port);
+  const asked = request('OPTIONS', `rtsp://${NET.client.edge}:${port}/clip`, 1);
+  post.write(halfOf('POST', 'used') + Buffer.from(asked).toString('base64'));
+  await until(gets[1] as Socket, 'CSeq: 1\r\n');
+  const ended = Promise.all(gets.map((get) => once(get.on('error', () => {}).resume(), 'close')));
+  post.on('error', () => {});
+  expect((await appliance.upgrade()).mode).toBe('adopt');
+  await ended;
+  for (const cookie of ['waiting', 'used']) (await begin(cookie)).destroy();
+});
+
 it('a worker that is killed takes its tunnels with it; the next one begins anew with the same cookie', async () => {
   const appliance = appliances.origin as Penstock;
   const workers = async () => (await appliance.show('process')).filter(({ name }) => name.startsWith('worker'));

@@ -59,6 +59,18 @@ beforeAll(async () => {
   inner = await Penstock.start(net.serverB, [
     ...['--listen', `${PROXY}:7554`, '--server', `${A}:8554`, '--proxy-protocol-from', EDGE],
   ]);
+  appliance = await Penstock.start(net.appliance, ['--config', configure([PROXY])]);
+});
+afterAll(async () => {
+  await appliance.stop(/worker \d: .*SIGKILL/);
+  await inner.stop();
+  for (const { haproxy, nginx } of [before, behind]) await Promise.all([haproxy.stop(), nginx.stop()]);
+  net.destroy();
+  rmSync(directory, { recursive: true });
+});
+
+/** The file; JSON is YAML. */
+function configure(trusted: readonly string[]): string {
   const file = join(directory, 'penstock.yaml');
   const vservers = [
     {
@@ -72,18 +84,10 @@ beforeAll(async () => {
   ];
   vservers[0]?.services.push({ name: 'another', address: `${A}:8556` });
   const own = { 'tls-certificate': [certificateFile('edge.pem')], 'tls-key': [certificateFile('edge.key')] };
-  const rest = { 'proxy-protocol-from': [PROXY], workers: 2, 'limit-client-connections': LIMIT };
-  // Several vservers name the same server: a name of its own for each. JSON is YAML.
+  const rest = { 'proxy-protocol-from': trusted, workers: 2, 'limit-client-connections': LIMIT };
   writeFileSync(file, JSON.stringify({ vservers, ...own, ...rest }));
-  appliance = await Penstock.start(net.appliance, ['--config', file]);
-});
-afterAll(async () => {
-  await appliance.stop(/worker \d: .*SIGKILL/);
-  await inner.stop();
-  for (const { haproxy, nginx } of [before, behind]) await Promise.all([haproxy.stop(), nginx.stop()]);
-  net.destroy();
-  rmSync(directory, { recursive: true });
-});
+  return file;
+}
 
 /** `play`, and meanwhile the client that the session's row names. */
 async function watched(play: () => Promise<Played[]>, at = appliance): Promise<{ played: Played[]; client: string }> {
@@ -235,6 +239,31 @@ describe('a server behind', () => {
     );
     expect(flows(strangers), 'but sends its media to the first').toEqual([]);
   });
+});
+
+it('who is trusted may change while sessions go on', async () => {
+  const session = await TestSession.play(net.client, `rtsp://${PROXY}:8001/test`, {
+    ...{ transport: 'udp', address: NET.client.ip, streams: 1 },
+  });
+  const answered = async (port: number) => {
+    const client = await RtspClient.connect(net.client, PROXY, port);
+    const is = await client.ok('OPTIONS', '*').then(
+      () => true,
+      () => undefined,
+    );
+    client.destroy();
+    return is;
+  };
+  configure([]);
+  expect(await appliance.reload()).toEqual(['reload: proxy-protocol-from']);
+  await eventually('a proxy that says nothing is a client', () => answered(8005));
+  expect(await answered(8001)).toBeUndefined();
+  await session.streams[0]?.more(20);
+  await session.client.ok('GET_PARAMETER', session.url, { Session: session.id });
+  configure([PROXY]);
+  expect(await appliance.reload()).toEqual(['reload: proxy-protocol-from']);
+  await eventually('it is believed again', () => answered(8001));
+  await session.teardown();
 });
 
 it('media and limits stay the client’s when its worker has a successor', async () => {

@@ -20,9 +20,11 @@ describe('a reload', () => {
     ['redirects', 'pass', 'redirects', 'pass'],
     ['latching', 'off', 'latching', 'off'],
     ['session-key-file', '/keys', 'sessionKeyFile', '/keys'],
+    ['proxy-protocol-from', ['10.0.0.5'], 'proxyProtocolFrom', ['10.0.0.5/32']],
+    ['media-address', ['server:10.0.0.9'], 'mediaAddresses', [{ side: 'server', address: '10.0.0.9' }]],
   ] as const)('takes over %s', async (option, value, field, expected) => {
     const { config, changed, refused } = await plan({}, { [option]: value });
-    expect(config[field]).toBe(expected);
+    expect(config[field]).toEqual(expected);
     expect([changed, refused]).toEqual([[option], []]);
   });
 
@@ -62,6 +64,13 @@ describe('a reload', () => {
       'service "a" removed',
     ]);
     expect(refused).toEqual(['listen of vserver "default"']);
+  });
+
+  it('takes over whether a service is told of clients', async () => {
+    const server = ['10.0.0.1?name=a&proxy-protocol=v2', '10.0.0.2?name=b'];
+    const { config, changed } = await plan({}, { server });
+    expect(config.vservers[0]?.services.map(({ proxyProtocol }) => proxyProtocol)).toEqual(['v2', 'none']);
+    expect(changed).toEqual(['service "a" changed']);
   });
 
   it('takes over limits, also those that follow from others', async () => {
