@@ -62,7 +62,6 @@ describe('a client behind a proxy', () => {
 
   it.each([
     ['names itself', `destination=${PROXY}`, PROXY],
-    ['names itself as IPv6 does', `destination=[::ffff:${PROXY}]`, PROXY],
     ['names another', 'destination=192.0.2.66', CLIENT.ip],
   ])('a proxy that relays media too %s', async (_, destination, ip) => {
     const farm = await behindProxy();
@@ -98,7 +97,7 @@ describe('a client of another family than the proxy', () => {
     const farm = await behindProxy({}, ends);
     const { client, server } = await meet(farm);
     client.send(request('SETUP', `${URL}/track1`, 1, ['Transport: RTP/AVP;unicast;client_port=20500-20501']));
-    expect(await client.message()).toBe(answer(1, [], '461 Unsupported Transport'));
+    expect(await client.message()).toBe(answer(1, [], '461 Unsupported transport'));
     expect(farm.proxy.logged('PENSTOCK_ERR_TRANSPORT')[0]?.msg).toContain('media-address');
     const both = 'RTP/AVP;unicast;client_port=20500-20501,RTP/AVP/TCP;unicast;interleaved=0-1';
     const { asked } = await setUp(client, server, { ...INTERLEAVED, cseq: 2, transport: both });
