@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Namespace } from './netns.js';
@@ -50,7 +50,7 @@ daemon off; master_process off; error_log stderr crit; pid nginx.pid;
 events {}
 stream {
 log_format who '$proxy_protocol_addr:$proxy_protocol_port, $proxy_protocol_server_addr:$proxy_protocol_server_port';
-access_log /dev/stdout who;
+access_log ${ACCESS_LOG} who;
 ${servers.join('\n')}
 }
 `;
@@ -58,6 +58,7 @@ ${servers.join('\n')}
 }
 
 const MODULES = '/usr/lib/nginx/modules';
+const ACCESS_LOG = 'access.log';
 
 async function start(
   namespace: Namespace,
@@ -78,7 +79,8 @@ async function start(
   }
   return {
     get log() {
-      return program.stdout;
+      const file = join(folder, ACCESS_LOG);
+      return existsSync(file) ? readFileSync(file, 'utf8') : program.stdout;
     },
     async stop() {
       await program.stop('SIGKILL');
