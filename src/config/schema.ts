@@ -256,9 +256,13 @@ export const LIMIT_OPTIONS = {
 /** Top-level keys of the file, flags and environment variables. */
 export const OPTIONS = {
   config: one(value.filePath, 'Configuration file.', { notInFile: true }),
-  listen: many(value.listenAddress, 'RTSP address of the vserver `default`; port 0 lets the kernel choose.', {
-    standard: [':554'],
-  }),
+  listen: many(
+    value.listenAddress,
+    'RTSP address of the vserver `default`; `:554` is every IPv4 address, `[::]:554` every IPv6 one; port 0 lets the kernel choose.',
+    {
+      standard: [':554'],
+    },
+  ),
   server: many(value.server, 'RTSP server of the vserver `default`, with the keys of a service as query.'),
   method: one(value.choice(METHODS), 'How a new session is balanced, for vservers that do not say.', {
     standard: 'round-robin',

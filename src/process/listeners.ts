@@ -2,6 +2,9 @@ import type { Config, ListenAddress, RtspListen } from '../config/types.js';
 import type { NativeBinding } from '../engine/binding.js';
 import { PenstockError } from '../errors.js';
 
+/** `[::]` is every IPv6 address: beside it `0.0.0.0` may have the same port. */
+const V6_ONLY = { v6Only: true };
+
 export interface OpenListener extends RtspListen {
   vserver: number;
   /** As configured: port 0 is the kernel's choice. */
@@ -52,7 +55,10 @@ export function openListeners(
 /** At least one socket for each worker. None is closed: connections may wait in it. */
 function enough(binding: NativeBinding, { address, port, fds }: OpenListener, workers: number): number[] {
   const missing = Math.max(0, workers - fds.length);
-  return [...fds, ...Array.from({ length: missing }, () => binding.listenTcp(address, port, { reusePort: true }).fd)];
+  return [
+    ...fds,
+    ...Array.from({ length: missing }, () => binding.listenTcp(address, port, { reusePort: true, ...V6_ONLY }).fd),
+  ];
 }
 
 function isSame(a: ListenAddress, b: ListenAddress): boolean {
@@ -62,7 +68,10 @@ function isSame(a: ListenAddress, b: ListenAddress): boolean {
 function openListener(binding: NativeBinding, listen: RtspListen, vserver: number, workers: number): OpenListener {
   try {
     const port = claimPort(binding, listen);
-    const fds = Array.from({ length: workers }, () => binding.listenTcp(listen.address, port, { reusePort: true }).fd);
+    const fds = Array.from(
+      { length: workers },
+      () => binding.listenTcp(listen.address, port, { reusePort: true, ...V6_ONLY }).fd,
+    );
     return { address: listen.address, port, tls: listen.tls, asked: { ...listen }, vserver, fds };
   } catch (error) {
     const reason = (error as NodeJS.ErrnoException).code ?? (error as Error).message;
@@ -74,7 +83,7 @@ function openListener(binding: NativeBinding, listen: RtspListen, vserver: numbe
 
 /** With SO_REUSEPORT alone a second appliance would silently share the port: first make sure that nobody has it. */
 function claimPort(binding: NativeBinding, listen: ListenAddress): number {
-  const { fd, port } = binding.listenTcp(listen.address, listen.port, { reusePort: false });
+  const { fd, port } = binding.listenTcp(listen.address, listen.port, { reusePort: false, ...V6_ONLY });
   binding.closeFd(fd);
   return port;
 }
