@@ -14,7 +14,7 @@
 namespace penstock::table {
 
 inline constexpr uint64_t kRegionMagic = 0x6b636f74736e6570;  // "penstock"
-inline constexpr uint32_t kLayoutVersion = 7;
+inline constexpr uint32_t kLayoutVersion = 8;
 
 inline constexpr uint32_t kMaxWorkers = 64;
 inline constexpr uint32_t kMaxEngineThreads = 16;
@@ -331,8 +331,10 @@ struct alignas(64) WireEntry {
   uint32_t link;        // global slot of the client's wire, of an upstream; else kNoWire
   uint32_t vserver;
   uint32_t service;     // of an upstream
-  Endpoint remote;
+  Endpoint remote;         // a client's: whom the proxy names, where one forwards the connection
   Endpoint local;
+  Endpoint proxy;          // of a client: the proxy that forwards the connection, if one does
+  Endpoint reached;        // likewise: what the client connected to there
   Millis opened_ms;
   uint32_t flags;          // the worker's own, not looked at by the engine
   uint32_t next_cseq;      // likewise, and all below; may be written without `sequence`

@@ -187,6 +187,8 @@ export interface Layout {
     | 'service'
     | 'remote'
     | 'local'
+    | 'proxy'
+    | 'reached'
     | 'openedMs'
     | 'flags'
     | 'nextCseq'

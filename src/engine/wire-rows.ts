@@ -21,6 +21,8 @@ export interface WireSpec {
   service: number;
   remote: Endpoint;
   local: Endpoint;
+  /** Of a client whose connection a proxy forwards: who, and what the client reached there. */
+  proxied?: { by: Endpoint; destination: Endpoint } | undefined;
 }
 
 export interface WireView extends WireSpec, WireRef {
@@ -48,6 +50,7 @@ export interface WireView extends WireSpec, WireRef {
 }
 
 type Count = 'rxBytes' | 'txBytes' | 'rxFrames' | 'txFrames' | 'droppedFrames' | 'unroutedFrames';
+const NOBODY: Endpoint = { ip: '', port: 0 };
 const COUNTS: readonly Count[] = ['rxBytes', 'txBytes', 'rxFrames', 'txFrames', 'droppedFrames', 'unroutedFrames'];
 
 /** One row of the wire table. */
@@ -149,6 +152,8 @@ export class WireRow {
     for (const cell of ['flags', 'nextCseq', 'forwardedSeq', 'authorityBytes'] as const) this.#set(cell, 0);
     writeEndpoint(this.#region, this.#at + this.#cells.remote, spec.remote);
     writeEndpoint(this.#region, this.#at + this.#cells.local, spec.local);
+    writeEndpoint(this.#region, this.#at + this.#cells.proxy, spec.proxied?.by);
+    writeEndpoint(this.#region, this.#at + this.#cells.reached, spec.proxied?.destination);
     this.#region.setF64(this.#at + this.#cells.openedMs, nowMs);
   }
 
@@ -169,8 +174,9 @@ export class WireRow {
       link: link === limits.noWire ? undefined : link,
       vserver: this.#load('vserver'),
       service: this.#load('service'),
-      remote: this.#endpoint('remote'),
-      local: this.#endpoint('local'),
+      remote: this.#endpoint('remote') ?? NOBODY,
+      local: this.#endpoint('local') ?? NOBODY,
+      proxied: this.#proxied(),
       openedMs: this.#region.getF64(this.#at + this.#cells.openedMs),
       forwarded: this.forwarded,
       authority: this.#region.bytes(this.#at + this.#cells.authority, authorityBytes).toString('utf8'),
@@ -196,8 +202,13 @@ export class WireRow {
     };
   }
 
-  #endpoint(cell: 'remote' | 'local'): Endpoint {
-    return readEndpoint(this.#region, this.#at + this.#cells[cell]) ?? { ip: '', port: 0 };
+  #proxied(): WireSpec['proxied'] {
+    const by = this.#endpoint('proxy');
+    return by && { by, destination: this.#endpoint('reached') ?? NOBODY };
+  }
+
+  #endpoint(cell: 'remote' | 'local' | 'proxy' | 'reached'): Endpoint | undefined {
+    return readEndpoint(this.#region, this.#at + this.#cells[cell]);
   }
 
   #load(cell: keyof Layout['wire']): number {

@@ -5,7 +5,7 @@ import type { Logger } from '../log/logger.js';
 import { readProxyHeader } from '../proxy-protocol/header.js';
 import type { Vserver } from '../router/vserver.js';
 import { type ByteStream, canonicalIp } from '../rtsp/stream-transport.js';
-import type { PeerAddress } from '../rtsp/transport.js';
+import type { PeerAddress, Proxied } from '../rtsp/transport.js';
 import { firstBytes } from './first-bytes.js';
 import type { Tunnels } from './http/tunnels.js';
 import { type Kind, kindOf } from './sniff.js';
@@ -39,11 +39,6 @@ export interface Entered {
   client: PeerAddress;
   /** Present where a proxy forwards the connection: who, and what the client reached there. */
   proxied?: Proxied;
-}
-
-export interface Proxied {
-  by: PeerAddress;
-  destination: PeerAddress;
 }
 
 export interface IngressOptions {

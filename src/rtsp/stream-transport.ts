@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import type { PeerAddress, Transport, TransportEvents } from './transport.js';
+import type { PeerAddress, Proxied, Transport, TransportEvents } from './transport.js';
 
 const KEEPALIVE_PROBE_MS = 30_000;
 
@@ -17,14 +17,16 @@ export interface ByteStream extends Duplex {
 export class StreamTransport implements Transport {
   readonly remote: PeerAddress;
   readonly local: PeerAddress;
+  readonly proxied: Proxied | undefined;
   readonly stream: ByteStream;
   #corked = false;
   #closed = false;
   #error: Error | undefined;
 
   /** `client`: whose connection it is, where a proxy forwards it. */
-  constructor(stream: ByteStream, client?: PeerAddress) {
+  constructor(stream: ByteStream, client?: PeerAddress, proxied?: Proxied) {
     this.stream = stream;
+    this.proxied = proxied;
     this.remote = client ?? { ip: canonicalIp(stream.remoteAddress), port: stream.remotePort ?? 0 };
     this.local = { ip: canonicalIp(stream.localAddress), port: stream.localPort ?? 0 };
     stream.setNoDelay?.(true);

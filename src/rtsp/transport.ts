@@ -3,6 +3,12 @@ export interface PeerAddress {
   port: number;
 }
 
+/** Who forwards a client's connection, and what the client connected to there. */
+export interface Proxied {
+  by: PeerAddress;
+  destination: PeerAddress;
+}
+
 export interface TransportEvents {
   /** What the peer sent, in order; `chunk` belongs to the receiver. */
   onBytes(chunk: Buffer): void;
@@ -21,6 +27,8 @@ export interface TransportEvents {
 export interface Transport {
   readonly remote: PeerAddress;
   readonly local: PeerAddress;
+  /** Undefined for a connection that comes from `remote` itself. */
+  readonly proxied: Proxied | undefined;
   /** Nothing can be written any more. */
   readonly closed: boolean;
   /** Bytes written that the kernel has not taken. */

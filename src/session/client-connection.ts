@@ -1,6 +1,5 @@
 import type { LimitsConfig } from '../config/types.js';
 import { PenstockError } from '../errors.js';
-import type { Proxied } from '../ingress/ingress.js';
 import type { Claim } from '../router/claim.js';
 import type { Service } from '../router/service.js';
 import type { Vserver } from '../router/vserver.js';
@@ -83,10 +82,10 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
   /** Of the newest DESCRIBE or ANNOUNCE. */
   #presentation = Presentation.NONE;
 
-  constructor(proxy: RtspProxy, transport: Transport, vserver: Vserver, proxied?: Proxied) {
+  constructor(proxy: RtspProxy, transport: Transport, vserver: Vserver) {
     this.#proxy = proxy;
     this.vserver = vserver;
-    this.forwardedBy = proxied?.by.ip;
+    this.forwardedBy = transport.proxied?.by.ip;
     this.limits = proxy.config.limits;
     this.#lastRequestMs = proxy.now();
     const events = {
@@ -98,7 +97,7 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     };
     this.#connection = new RtspConnection(transport, events, this.limits);
     this.#sessions = new ClientSessions(proxy.keeper, this);
-    const ends = { source: transport.remote, destination: proxied?.destination ?? transport.local };
+    const ends = { source: transport.remote, destination: transport.proxied?.destination ?? transport.local };
     const dial = (service: Service) => proxy.dialer.dial(service, ends);
     this.#upstreams = new Upstreams(this, dial, (upstream) => this.#wiring.follow(upstream));
     this.#wiring = proxy.wiring(this.#connection, vserver, this.#upstreams, this.#sessions.carried);

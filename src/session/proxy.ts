@@ -107,8 +107,8 @@ export class RtspProxy {
   /** A connection that `admission` has counted. */
   accept({ stream, client, vserver, proxied }: Entered): void {
     this.counters.connections++;
-    const transport = new StreamTransport(stream, client);
-    this.#connections.add(new ClientConnection(this, transport, vserver, proxied));
+    const transport = new StreamTransport(stream, client, proxied);
+    this.#connections.add(new ClientConnection(this, transport, vserver));
   }
 
   /** Goes on with what a predecessor left to the engine; before the first `accept`. */

@@ -1,7 +1,7 @@
 import { getSystemErrorName } from 'node:util';
 import type { HeldMessage, Wire, WireEnd, WireFault, WireHandler } from '../engine/wire.js';
 import { PenstockError } from '../errors.js';
-import type { PeerAddress, Transport, TransportEvents } from '../rtsp/transport.js';
+import type { PeerAddress, Proxied, Transport, TransportEvents } from '../rtsp/transport.js';
 
 /** How soon a message that came again is looked at again: whether what completes it has left by now. */
 const RECHECK_MS = 20;
@@ -22,6 +22,7 @@ export class WireTransport implements Transport, WireHandler {
   readonly wire: Wire;
   readonly remote: PeerAddress;
   readonly local: PeerAddress;
+  readonly proxied: Proxied | undefined;
   /** Called once, when the engine has told where an adopted wire stands. */
   onStanding: (dealtWith: number) => void = () => {};
   #events: TransportEvents | undefined;
@@ -36,6 +37,7 @@ export class WireTransport implements Transport, WireHandler {
     this.wire = wire;
     this.remote = wire.view.remote;
     this.local = wire.view.local;
+    this.proxied = wire.view.proxied;
   }
 
   get closed(): boolean {

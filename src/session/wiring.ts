@@ -127,10 +127,10 @@ export class Wiring {
     rest: { kind: 'client' | 'upstream'; thread: number; link: number | undefined; service: number },
   ): WireTransport {
     const { wires, descriptors, vserver } = this.#options;
-    const { remote, local } = connection;
-    const fd = descriptors.dupFd(socketFd((connection.transport as StreamTransport).stream) as number);
+    const { remote, local, proxied, stream } = connection.transport as StreamTransport;
+    const fd = descriptors.dupFd(socketFd(stream) as number);
     try {
-      return new WireTransport((wires as Wires).open({ ...rest, vserver, remote, local }, fd));
+      return new WireTransport((wires as Wires).open({ ...rest, vserver, remote, local, proxied }, fd));
     } catch (error) {
       descriptors.closeFd(fd);
       throw error;

@@ -1,4 +1,6 @@
+import type { Socket } from 'node:net';
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
+import { certificateFile } from '../support/certificates.js';
 import { MediaClient } from '../support/media-client.js';
 import { type Namespace, NET, TestNetwork } from '../support/netns.js';
 import { Penstock } from '../support/penstock.js';
@@ -10,6 +12,7 @@ import { bindPair } from '../support/udp.js';
 // What only a whole appliance shows of limits and of where it sends to.
 
 const PORT = 8554;
+const TLS_PORT = 8322;
 const EDGE = NET.client.edge;
 const URL = `rtsp://${EDGE}:${PORT}/live`;
 
@@ -64,6 +67,39 @@ it('connections of one client count over all workers, and those of others do not
   expect(await connect(net.client2)).toBeDefined();
   accepted[0]?.destroy();
   await eventually('one of its own is gone', () => connect(net.client));
+});
+
+it('connections of one client count before they have said what they are', async () => {
+  const said = [
+    [PORT, ''],
+    [PORT, 'G'],
+    [PORT, 'GET /live HTTP/1.0\r\n'],
+    [TLS_PORT, ''],
+    [TLS_PORT, '\x16\x03\x01'],
+  ] as const;
+  const { appliance } = await start([
+    ...['--workers', '2', '--limit-client-connections', String(said.length), '--listen', `rtsps://${EDGE}:${TLS_PORT}`],
+    ...['--tls-certificate', certificateFile('edge.pem'), '--tls-key', certificateFile('edge.key')],
+  ]);
+  const begun = async (port: number, text: string): Promise<Socket> => {
+    const socket = await net.client.connect(EDGE, port);
+    onTestFinished(() => void socket.destroy());
+    socket.on('error', () => {}).resume();
+    socket.write(text, 'latin1');
+    return socket;
+  };
+  const sockets = [];
+  for (const [port, text] of said) sockets.push(await begun(port, text));
+  expect(await connect(net.client)).toBeUndefined();
+  const refused = async () => (await stat(appliance, 'worker_connections_refused')) === 1 || undefined;
+  await eventually('it is counted', refused);
+  expect(sockets.map(({ closed }) => closed)).toEqual(said.map(() => false));
+  expect(await connect(net.client2)).toBeDefined();
+  for (const [index] of said.entries()) {
+    sockets[index]?.destroy();
+    const fresh = await eventually('one more may come', () => connect(net.client));
+    fresh.destroy();
+  }
 });
 
 it('sessions of one client count over all workers, also when a worker has a successor', async () => {

@@ -15,6 +15,7 @@ const spec: WireSpec = {
   service: 0,
   remote: { ip: '192.0.2.9', port: 40_000 },
   local: { ip: '192.0.2.1', port: 554 },
+  proxied: { by: { ip: '192.0.2.5', port: 50_000 }, destination: { ip: '2001:db8::1', port: 554 } },
 };
 
 let region: SharedRegion;

@@ -70,6 +70,20 @@ describe('a client behind a proxy', () => {
     expect(mediaOf(farm)[0]?.[0]).toEqual([`${ip} at ${PROXY}`]);
   });
 
+  it('stays who it is for the successor of its worker, and so does its proxy', async () => {
+    const farm = await behindProxy({ wires: true });
+    const { client, server } = await meet(farm);
+    const { session } = await setUp(client, server, INTERLEAVED);
+    await vi.waitFor(() => expect(farm.wireEngine?.wires.size).toBe(2));
+    await farm.takeOver();
+    const transport = (destination: string) => `RTP/AVP;unicast;${destination}client_port=20500-20501`;
+    await setUp(client, server, { cseq: 2, session, uri: `${URL}/track2`, transport: transport('') });
+    const relayed = { session, uri: `${URL}/track3`, transport: transport(`destination=${PROXY};`) };
+    await setUp(client, server, { cseq: 3, ...relayed });
+    const udp = mediaOf(farm).map(([clientSide]) => clientSide?.[0]);
+    expect(udp).toEqual(expect.arrayContaining([`${CLIENT.ip} at ${PROXY}`, `${PROXY} at ${PROXY}`]));
+  });
+
   it('has the connections that one client may have, however many the proxy has', async () => {
     const limits = { clientConnections: 2 };
     const farm = await behindProxy({ config: { limits: { ...baseLimits, ...limits } } });
