@@ -50,7 +50,8 @@ export class Upgrade {
    * PENSTOCK_ERR_UPGRADE if there is none that could take over: then nothing has changed.
    */
   async begin(): Promise<UpgradeReport> {
-    if (!this.#options.allowed) throw new PenstockError('PENSTOCK_ERR_UPGRADE', 'this command cannot be upgraded');
+    if (!this.#options.allowed)
+      throw new PenstockError('PENSTOCK_ERR_UPGRADE', 'only `penstock serve` can be upgraded');
     if (this.#running) throw new PenstockError('PENSTOCK_ERR_UPGRADE', 'an upgrade is under way');
     this.#running = true;
     const { child, vaultFd } = this.#spawn();

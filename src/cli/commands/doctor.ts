@@ -9,6 +9,8 @@ import { thisMachine } from '../machine.js';
 
 /** No appliance can run here. */
 const EXIT_FATAL = 1;
+const STATUS_WIDTH = 6;
+const GAP = 2;
 const FLAGS: readonly OptionKey[] = [
   'config',
   'listen',
@@ -32,7 +34,7 @@ export function addDoctor(program: Command, context: Context): void {
     .option('--json', 'Print JSON in place of text.');
   addOptions(command, FLAGS).action(async (given: Record<string, unknown>) => {
     const findings = diagnose(thisMachine, await probe(context), readWanted(context, given));
-    context.out(given.json === true ? JSON.stringify(findings, null, 2) : findings.map(formatFinding).join('\n'));
+    context.out(given.json === true ? JSON.stringify(findings, null, 2) : formatFindings(findings));
     if (findings.some((finding) => finding.status === 'fatal')) context.exitCode = EXIT_FATAL;
   });
 }
@@ -62,7 +64,12 @@ function readWanted(context: Context, given: Record<string, unknown>): Wanted {
   };
 }
 
-function formatFinding({ status, name, found, fix }: Finding): string {
-  const line = `${status.padEnd(6)}${name.padEnd(17)}${found}`;
-  return fix === undefined ? line : `${line}\n${' '.repeat(23)}fix: ${fix}`;
+function formatFindings(findings: readonly Finding[]): string {
+  const width = Math.max(...findings.map(({ name }) => name.length)) + GAP;
+  return findings.map((finding) => formatFinding(finding, width)).join('\n');
+}
+
+function formatFinding({ status, name, found, fix }: Finding, width: number): string {
+  const line = `${status.padEnd(STATUS_WIDTH)}${name.padEnd(width)}${found}`;
+  return fix === undefined ? line : `${line}\n${' '.repeat(STATUS_WIDTH + width)}fix: ${fix}`;
 }
