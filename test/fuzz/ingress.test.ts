@@ -1,5 +1,5 @@
 import { ok, deepStrictEqual as same } from 'node:assert';
-import { isIP } from 'node:net';
+import { isIP, isIPv4 } from 'node:net';
 import { PenstockError } from '../../src/errors.js';
 import { Base64Decoder } from '../../src/ingress/http/base64-decoder.js';
 import { MAX_COOKIE, MAX_HTTP_HEAD, readHttpHead } from '../../src/ingress/http/head.js';
@@ -34,6 +34,12 @@ const ENDS = {
 };
 const ENDS6 = { source: { ip: '2001:db8::9', port: 1 }, destination: { ip: '192.0.2.1', port: 65_535 } };
 
+/** Media is sent there. */
+function isOneHost(ip: string): boolean {
+  const first = Number.parseInt(ip, 10);
+  return isIPv4(ip) ? first > 0 && first < 224 : ip !== '::' && !/^(ff|::ffff:)/.test(ip);
+}
+
 fuzz({
   name: 'proxy-header',
   seeds: [ENDS, ENDS6, undefined].flatMap((ends) => [formatBinary(ends), formatLine(ends)]),
@@ -58,6 +64,7 @@ fuzz({
     for (const end of ends ? [ends.source, ends.destination] : []) {
       ok(isIP(end.ip) !== 0 && end.port >= 0 && end.port <= 65_535, `${end.ip} ${end.port}`);
     }
+    ok(!ends || isOneHost(ends.source.ip), ends?.source.ip);
     for (const format of [formatBinary, formatLine]) same(readProxyHeader(format(ends))?.value, { ends });
   },
 });
