@@ -71,7 +71,7 @@ afterAll(async () => {
 });
 
 /** The file; JSON is YAML. */
-function configure(trusted: readonly string[]): string {
+function configure(trusted: readonly string[], more: object = {}): string {
   const file = join(directory, 'penstock.yaml');
   const vservers = [
     {
@@ -85,7 +85,7 @@ function configure(trusted: readonly string[]): string {
   ];
   vservers[0]?.services.push({ name: 'another', address: `${A}:8556` });
   const own = { 'tls-certificate': [certificateFile('edge.pem')], 'tls-key': [certificateFile('edge.key')] };
-  const rest = { 'proxy-protocol-from': trusted, workers: 2, 'limit-client-connections': LIMIT };
+  const rest = { 'proxy-protocol-from': trusted, workers: 2, 'limit-client-connections': LIMIT, ...more };
   writeFileSync(file, JSON.stringify({ vservers, ...own, ...rest }));
   return file;
 }
@@ -241,6 +241,30 @@ describe('a server behind', () => {
     );
     expect(flows(strangers), 'but sends its media to the first').toEqual([]);
   });
+});
+
+it('a client that came to its proxy by IPv6 gets media by IPv6, where there is an address for it', async () => {
+  const url = `rtsp://[${NET.serverB.ip6}]:8001/test`;
+  const options = { transport: 'udp', seconds: SECONDS } as const;
+  const client = await RtspClient.connect(net.client, NET.serverB.ip6, 8001);
+  const transport = { Transport: 'RTP/AVP;unicast;client_port=31000-31001' };
+  expect((await client.request('SETUP', `${url}/stream=0`, transport)).status).toBe(461);
+  expectWhole(await playGst(net.client, [url], { ...options, transport: 'tcp' }));
+  configure([PROXY], { 'media-address': [NET.serverB.edge6] });
+  expect(await appliance.reload()).toEqual(['reload: media-address']);
+  await eventually('it is used', async () => {
+    const { status, headers } = await client.request('SETUP', `${url}/stream=0`, transport);
+    if (status === 461) return undefined;
+    expect(headers.get('Transport')).toContain(`;source=${NET.serverB.edge6}`);
+    await client.ok('TEARDOWN', url, { Session: headers.get('Session')?.replace(/;.*/, '') ?? '' });
+    return true;
+  });
+  await client.close();
+  const { played, client: shown } = await watched(async () => [await playFfmpeg(net.client, url, options)]);
+  expectWhole(played);
+  expect(shown).toContain(NET.client.ip6);
+  configure([PROXY]);
+  expect(await appliance.reload()).toEqual(['reload: media-address']);
 });
 
 it('who is trusted may change while sessions go on', async () => {
