@@ -149,6 +149,7 @@ describe('gst-rtsp-server through a tunnel over HTTP', () => {
   it.each([
     ['ffmpeg', 'HTTP', GST],
     ['rtspsrc', 'HTTP', GST],
+    ['mpv', 'HTTP', GST],
     ['ffmpeg', 'HTTP in TLS', TLS],
     ['rtspsrc', 'HTTP in TLS', TLS],
   ] as const)('%s over %s', async (name, transport, via) => {

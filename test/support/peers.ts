@@ -194,16 +194,16 @@ export async function startFfmpegOrigin(namespace: Namespace, options: { port?: 
 
 // ---------------------------------------------------------------- players
 
-/** The tunnel over HTTP as rtspsrc writes it, `rtsph://` and by TLS `rtspsh://`; ffmpeg has a transport for each. */
-function ffmpegInput(url: string, transport: Transport): string[] {
+/** The tunnel over HTTP as rtspsrc writes it, `rtsph://` and by TLS `rtspsh://`; others have a transport for each. */
+function untunnelled(url: string, transport: Transport): { url: string; transport: string } {
   const tunnel = /^rtsp(s?)h:/.exec(url);
-  if (!tunnel) return ['-rtsp_transport', transport, '-i', url];
-  return ['-rtsp_transport', `http${tunnel[1]}`, '-i', url.replace(tunnel[0], 'rtsp:')];
+  return tunnel ? { url: url.replace(tunnel[0], 'rtsp:'), transport: `http${tunnel[1]}` } : { url, transport };
 }
 
 /** ffmpeg, no decoding: counts the video packets (one per frame) it could demux. */
 export async function playFfmpeg(namespace: Namespace, url: string, options: PlayOptions): Promise<Played> {
-  const input = ffmpegInput(url, options.transport);
+  const asked = untunnelled(url, options.transport);
+  const input = ['-rtsp_transport', asked.transport, '-i', asked.url];
   const output = ['-t', String(options.seconds), '-c', 'copy', '-f', 'framecrc', '-'];
   const program = start('ffmpeg', namespace, 'ffmpeg', ['-nostdin', '-v', 'error', ...input, ...output]);
   const { code } = await program.exited;
@@ -231,7 +231,9 @@ export async function playGst(namespace: Namespace, urls: string[], options: Pla
 /** mpv: decodes, and counts the frames that reach its filter chain (one showinfo line each). */
 export async function playMpv(namespace: Namespace, url: string, options: PlayOptions): Promise<Played> {
   const quiet = ['--no-config', '--vo=null', '--ao=null', '--msg-level=all=error,ffmpeg=v'];
-  const what = [`--rtsp-transport=${options.transport}`, `--length=${options.seconds}`, '--vf=lavfi=[showinfo]', url];
+  const asked = untunnelled(url, options.transport);
+  const shown = [`--length=${options.seconds}`, '--vf=lavfi=[showinfo]'];
+  const what = [`--rtsp-transport=${asked.transport}`, ...shown, asked.url];
   const program = start('mpv', namespace, 'mpv', [...quiet, ...what]);
   const { code } = await program.exited;
   const frames = program.stdout.match(/showinfo_0: n: *\d+ /g)?.length ?? 0;
