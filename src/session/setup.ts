@@ -232,7 +232,8 @@ export class Setup {
     const ref = table.openStream({ ...row, channels: { client, server } });
     engine.streamChanged(ref);
     this.#client.channels.open(this.#upstream, server, client, ref.slot, this.#proxy.legIndex);
-    replaceTransport(reply, toClient(match, { source: this.#client.local.ip, channels: client }));
+    const source = this.#placeFor(match.alternative)?.advertised ?? this.#client.local.ip;
+    replaceTransport(reply, toClient(match, { source, channels: client }));
     const channels = [client.rtp, client.rtcp];
     return this.#carried(ref.slot, { kind: 'interleaved', channels, upstream: this.#upstream });
   }

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
+import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CLIP_FPS } from '../../src/origin/clip.js';
 import { certificateFile } from '../support/certificates.js';
@@ -7,11 +8,12 @@ import { MEDIA } from '../support/media.js';
 import { NET, TestNetwork } from '../support/netns.js';
 import { request } from '../support/peer.js';
 import { playFfmpeg, playGst, startGstServer } from '../support/peers.js';
-import { Penstock, startOrigin } from '../support/penstock.js';
+import { Penstock, resources, startOrigin } from '../support/penstock.js';
 import { eventually } from '../support/program.js';
 
 // Two workers: the two halves of a tunnel meet at the same one by chance only.
 const SECONDS = 3;
+const TUNNELS = 50;
 const ca = certificateFile('ca.pem');
 const servers = {
   'gst-rtsp-server': { port: 8554, path: '/test', frames: SECONDS * MEDIA.framesPerSecond - 2 },
@@ -64,6 +66,17 @@ describe.each(Object.keys(servers) as ServerName[])('through the appliance to %s
   });
 });
 
+/** Of clients, as the workers count them. */
+async function connections(appliance: Penstock): Promise<number> {
+  return (await appliance.show('process')).reduce((sum, one) => sum + (one.connections ?? 0), 0);
+}
+
+async function secured(socket: Socket): Promise<Socket> {
+  const stream = connect({ socket, rejectUnauthorized: false });
+  await once(stream, 'secureConnect');
+  return stream;
+}
+
 const halfOf = (method: string, cookie: string): string =>
   `${method} /test HTTP/1.0\r\nx-sessioncookie: ${cookie}\r\nContent-Length: 32767\r\n\r\n`;
 
@@ -92,6 +105,43 @@ it('a client may close its POST after each request, and each may come to another
   }
   // 24 times the same worker of two: about once in 17 million runs.
   await eventually('halves were passed', async () => (await stat('origin', 'tunnel_halves_passed')) > 0 || undefined);
+});
+
+it.each([
+  ['in the clear', async (socket: Socket) => socket],
+  ['in TLS', (socket: Socket) => secured(socket)],
+] as const)('tunnels %s come and go, and leave nothing behind in any process', async (how, over) => {
+  const appliance = appliances.origin as Penstock;
+  const listening = servers.origin.port + (how === 'in TLS' ? 100 : 0);
+  const dial = async () => await over(await net.client.connect(NET.client.edge, listening));
+  const port = servers.origin.port;
+  const asked = (cseq: number) =>
+    Buffer.from(request('OPTIONS', `rtsp://${NET.client.edge}:${port}/clip`, cseq)).toString('base64');
+  const roundOf = async (name: string): Promise<void> => {
+    const cookies = Array.from({ length: TUNNELS }, (_, n) => `${name}-${n}`.replaceAll(' ', '-'));
+    await Promise.all(
+      cookies.map(async (cookie, n) => {
+        const get = await dial();
+        get.write(halfOf('GET', cookie));
+        await until(get, '\r\n\r\n');
+        const post = await dial();
+        post.on('error', () => {}).write(halfOf('POST', cookie) + asked(1));
+        await until(get, 'CSeq: 1\r\n');
+        // One half goes first, or the other.
+        for (const half of n % 2 === 0 ? [get, post] : [post, get]) half.on('error', () => {}).destroy();
+      }),
+    );
+  };
+  const held = () => appliance.pids().map((pid) => resources(pid).sockets);
+  const before = held();
+  const passed = await stat('origin', 'tunnel_halves_passed');
+  for (const name of ['first', 'second', 'third']) await roundOf(`${how} ${name}`);
+  await eventually('nothing is left', () => held().every((count, n) => count <= (before[n] ?? 0)) || undefined);
+  await eventually('no connection is counted', async () => (await connections(appliance)) === 0 || undefined);
+  await eventually(
+    'halves were passed',
+    async () => (await stat('origin', 'tunnel_halves_passed')) > passed || undefined,
+  );
 });
 
 it('an upgrade ends tunnels, with a POST or without; the new version takes the same cookies', async () => {

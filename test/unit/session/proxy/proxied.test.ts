@@ -186,6 +186,17 @@ describe('a server that is told', () => {
   });
 });
 
+it.each([
+  ['UDP', undefined, ';source=127.0.0.1;server_port=20600-20601'],
+  ['TCP', INTERLEAVED.transport, ';source=127.0.0.1'],
+])('over %s a client is told the address that the NAT has', async (_, transport, reply) => {
+  const mediaAddresses = [{ side: 'client' as const, address: '127.0.0.1', advertised: '203.0.113.77' }];
+  const farm = await startFarm({ sockets: new FakeSockets(), config: { mediaAddresses } });
+  const { client, server } = await meet(farm);
+  const told = await setUp(client, server, { ...(transport ? { transport } : {}), reply });
+  expect(told.transport).toContain(';source=203.0.113.77');
+});
+
 it('a server that is told nothing gets no header and no destination=', async () => {
   const farm = await behindProxy();
   const { client, server } = await meet(farm);
