@@ -151,8 +151,12 @@ export class Crowd {
     throw new Error(`${reply.opened} of ${sessions} sessions opened: ${JSON.stringify(reply.steps.failures)}`);
   }
 
-  churn(seconds: number, concurrency: number, streams: number): Promise<Churned> {
-    return this.#tool.ask(`churn seconds=${seconds} concurrency=${concurrency} streams=${streams}`);
+  /** Whole sessions, until the time is over and there were at least so many. */
+  churn(least: { seconds?: number; sessions?: number }, concurrency: number, streams: number): Promise<Churned> {
+    const { seconds = 0, sessions = 0 } = least;
+    return this.#tool.ask(
+      `churn seconds=${seconds} sessions=${sessions} concurrency=${concurrency} streams=${streams}`,
+    );
   }
 
   async close(): Promise<void> {

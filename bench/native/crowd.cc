@@ -14,6 +14,7 @@ namespace penstock::bench {
 namespace {
 
 constexpr int64_t kStepLimit = 10 * kSecond;
+constexpr int64_t kChurnLimit = 60 * kSecond;
 constexpr int64_t kExpiryPeriod = kSecond;
 constexpr int64_t kReportPeriod = 100 * kMillisecond;
 constexpr int kUrls = 50;
@@ -204,7 +205,8 @@ Json Crowd::Open(const Settings& command) {
   return json.Put("steps", StepReport());
 }
 
-// `churn seconds=T concurrency=N streams=1`: whole sessions, one after the other, N at a time.
+// `churn seconds=T sessions=0 concurrency=N streams=1`: whole sessions, one after the other, N at a time, until the
+// time is over and there were so many.
 Json Crowd::Churn(const Settings& command) {
   ClearStatistics();
   script_ = {command.Whole("streams", 1), command.Text("transport", "udp") == "tcp", false, false};
@@ -212,7 +214,9 @@ Json Crowd::Churn(const Settings& command) {
   const size_t standing = clients_.size();
   const int64_t begun = Now();
   const int64_t end = begun + Seconds(command.Number("seconds", 1));
-  while (Now() < end && !program_.stopping()) {
+  const auto sessions = static_cast<uint64_t>(command.Whole("sessions", 0));
+  const int64_t too_long = begun + kChurnLimit;
+  while ((Now() < end || (launched_ < sessions && Now() < too_long)) && !program_.stopping()) {
     while (clients_.size() - standing < concurrency) Launch();
     Turn();
   }

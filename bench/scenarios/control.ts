@@ -7,9 +7,12 @@ import { haproxyTcp } from '../rivals/haproxy.js';
 import { nginxTcp } from '../rivals/nginx.js';
 
 const CONCURRENCY = 32;
-/** Until the hot functions are compiled. */
-const WARM_UP_SECONDS = 2;
-const QUICK_WARM_UP_SECONDS = 0.5;
+/** Sessions until the functions that matter are compiled: before that a session costs up to four times as much. */
+const WARM_UP = 4000;
+const QUICK_WARM_UP = 1500;
+/** Of each measurement at least so many sessions, however slow the machine is. */
+const BUSY = 1000;
+const ALONE = 200;
 
 const PRODUCT = penstockProxy('penstock, 1 worker', { core: 'product', workers: 1 });
 const PRODUCTS = [PRODUCT, penstockProxy('penstock, 2 workers', { core: 'any', workers: 2 })];
@@ -89,7 +92,7 @@ async function measureDirect({ bed, seconds }: Context, streams: number): Promis
   const farm = await Farm.start(bed, 'announced');
   const crowd = await Crowd.start(bed, farm.address);
   try {
-    return (await crowd.churn(seconds, 1, streams)).steps;
+    return (await crowd.churn({ seconds, sessions: ALONE }, 1, streams)).steps;
   } finally {
     await crowd.stop();
     await farm.stop();
@@ -101,16 +104,16 @@ async function measure({ bed, seconds, quick }: Context, proxy: TcpProxy, stream
   const running = await proxy.start(bed, farm.address);
   const crowd = await Crowd.start(bed, running.address);
   try {
-    await crowd.churn(quick ? QUICK_WARM_UP_SECONDS : WARM_UP_SECONDS, CONCURRENCY, streams);
+    await crowd.churn({ sessions: quick ? QUICK_WARM_UP : WARM_UP }, CONCURRENCY, streams);
     const cpu = new CpuMeter(await running.pids());
-    const busy = await crowd.churn(seconds, CONCURRENCY, streams);
+    const busy = await crowd.churn({ seconds, sessions: BUSY }, CONCURRENCY, streams);
     const used = {
       '': cpu.seconds(),
       worker: cpu.seconds('worker'),
       primary: cpu.seconds('primary'),
       engine: cpu.seconds('engine'),
     };
-    return { busy, used, alone: await crowd.churn(seconds, 1, streams) };
+    return { busy, used, alone: await crowd.churn({ seconds, sessions: ALONE }, 1, streams) };
   } finally {
     await crowd.stop();
     await running.stop();
