@@ -4,6 +4,9 @@ import type { SharedRegion } from './shared-region.js';
 
 export type ClientCell = 'connections' | 'sessions';
 
+/** Addresses whose bucket is remembered; the keyed hash costs more than the rest of a count. */
+const MAX_KNOWN = 16_384;
+
 /**
  * What each client address has open, counted over all workers: each worker writes its own column. Addresses share a
  * bucket where their keyed hashes meet, so a count may be too high, never too low.
@@ -13,6 +16,7 @@ export class ClientCells {
   readonly #worker: number;
   readonly #key: Buffer;
   readonly #everybody: number;
+  readonly #known = new Map<string, number>();
 
   constructor(region: SharedRegion, worker: number) {
     this.#region = region;
@@ -33,7 +37,8 @@ export class ClientCells {
   }
 
   add(what: ClientCell, ip: string, change: 1 | -1): void {
-    for (const bucket of [this.#bucketOf(ip), this.#everybody]) this.#addTo(bucket, what, change);
+    this.#addTo(this.#bucketOf(ip), what, change);
+    this.#addTo(this.#everybody, what, change);
   }
 
   /** Of this address, and of those that share its bucket. */
@@ -60,6 +65,15 @@ export class ClientCells {
   }
 
   #bucketOf(ip: string): number {
+    const known = this.#known.get(ip);
+    if (known !== undefined) return known;
+    if (this.#known.size >= MAX_KNOWN) this.#known.clear();
+    const bucket = this.#hash(ip);
+    this.#known.set(ip, bucket);
+    return bucket;
+  }
+
+  #hash(ip: string): number {
     return createHmac('sha256', this.#key).update(clientKey(ip)).digest().readUInt32LE() % this.#everybody;
   }
 }

@@ -1,6 +1,5 @@
 import type { LimitsConfig } from '../config/types.js';
 import type { ClientCells } from '../engine/client-cells.js';
-import { clientKey } from '../engine/ip-bytes.js';
 import { PenstockError } from '../errors.js';
 import { RequestRates } from './request-rates.js';
 
@@ -38,7 +37,7 @@ export class Admission {
 
   /** Throws PENSTOCK_ERR_TOO_MANY_REQUESTS. */
   request(ip: string): void {
-    if (this.#rates.take(clientKey(ip))) return;
+    if (this.#rates.take(ip)) return;
     this.counters.requestsLimited++;
     throw new PenstockError('PENSTOCK_ERR_TOO_MANY_REQUESTS', `more than ${this.#limits.clientRequests} a second`);
   }

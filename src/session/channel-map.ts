@@ -26,7 +26,8 @@ export interface ChannelRoute {
  * use numbers that are taken, and then gets others towards the client.
  */
 export class ChannelMap {
-  readonly #routes: (ChannelRoute | undefined)[] = new Array(CHANNELS);
+  /** Grows with the channels that are used: most connections use none. */
+  readonly #routes: (ChannelRoute | undefined)[] = [];
 
   /**
    * The client's numbers for a pair of the server: the same ones where they are free, else the
@@ -65,8 +66,8 @@ export class ChannelMap {
   }
 
   closeUpstream(upstream: Upstream): void {
-    for (const channel of upstream.clientChannels) if (channel !== NONE) this.#routes[channel] = undefined;
-    upstream.clientChannels.fill(NONE);
+    for (const channel of upstream.clientChannels) this.close(channel ?? NONE);
+    upstream.clientChannels.length = 0;
   }
 
   #isFree({ rtp, rtcp }: ChannelPair): boolean {
@@ -80,9 +81,4 @@ export class ChannelMap {
     }
     return undefined;
   }
-}
-
-/** A fresh table from server channel to client channel. */
-export function noChannels(): Int16Array {
-  return new Int16Array(CHANNELS).fill(NONE);
 }

@@ -1,3 +1,5 @@
+import { clientKey } from '../engine/ip-bytes.js';
+
 interface Bucket {
   tokens: number;
   thenMs: number;
@@ -19,11 +21,11 @@ export class RequestRates {
     this.#now = now;
   }
 
-  /** Whether one more request may be. One that may not costs nothing. */
-  take(client: string): boolean {
+  /** Whether one more request of that address may be. One that may not costs nothing. */
+  take(ip: string): boolean {
     const rate = this.#rate();
     if (rate === 0) return true;
-    const bucket = this.#refilled(client, rate);
+    const bucket = this.#refilled(clientKey(ip), rate);
     if (bucket.tokens < 1) return false;
     bucket.tokens--;
     return true;

@@ -6,7 +6,6 @@ import type { ConnectionLimits } from '../rtsp/limits.js';
 import type { RtspMessage, RtspRequest, RtspResponse } from '../rtsp/message.js';
 import { type ByteStream, StreamTransport } from '../rtsp/stream-transport.js';
 import type { Transport } from '../rtsp/transport.js';
-import { noChannels } from './channel-map.js';
 import { unreachable } from './dialer.js';
 
 /** Opens a connection; rejects with PENSTOCK_ERR_SERVICE_UNREACHABLE. */
@@ -14,7 +13,7 @@ export type Dial = (service: Service) => Promise<ByteStream>;
 
 export interface UpstreamHandler {
   /** Of what the server writes. */
-  readonly limits?: Partial<ConnectionLimits>;
+  readonly limits?: ConnectionLimits;
   onServerRequest(upstream: Upstream, request: RtspRequest): void;
   onFrame(upstream: Upstream, channel: number, frame: Buffer): void;
   onUpstreamClose(upstream: Upstream): void;
@@ -55,7 +54,7 @@ export class Upstream {
   /** Answers that belonged to no request. */
   strayReplies = 0;
   /** The client's interleaved channel by the server's; kept by ChannelMap. */
-  readonly clientChannels = noChannels();
+  readonly clientChannels: (number | undefined)[] = [];
 
   #connection!: RtspConnection;
   readonly #handler: UpstreamHandler;
