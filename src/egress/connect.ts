@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
 import { formatBinary, formatLine, type ProxiedEnds } from '../proxy-protocol/header.js';
@@ -7,33 +6,51 @@ import type { Route } from './routes.js';
 const OPTIONS = { allowHalfOpen: true, noDelay: true };
 
 /**
- * A connection to a service over which RTSP can be spoken at once. `ends`: of the client's connection, for services that
- * want to know; undefined where it is our own business. Rejects with the reason of the failure, or with the
- * signal's if that aborts before the connection stands; afterwards the signal means nothing.
+ * A connection to a service over which RTSP can be spoken at once. `limit`: milliseconds, or a signal. `ends`: of the
+ * client's connection, for services that want to know; undefined where it is our own business. Rejects with the reason of
+ * the failure, or the signal's if that aborts before the connection stands; afterwards neither means anything.
  */
-export async function connectTo(route: Route, signal: AbortSignal, ends?: ProxiedEnds): Promise<Socket> {
+export async function connectTo(route: Route, limit: AbortSignal | number, ends?: ProxiedEnds): Promise<Socket> {
   const { ip, port, from, tls, proxyProtocol = 'none' } = route;
-  signal.throwIfAborted();
+  if (typeof limit !== 'number') limit.throwIfAborted();
   const socket = connect({ host: ip, port, ...(from === undefined ? {} : { localAddress: from }), ...OPTIONS });
-  await established(socket, 'connect', signal);
-  if (proxyProtocol === 'v1') socket.write(formatLine(ends));
-  if (proxyProtocol === 'v2') socket.write(formatBinary(ends));
-  if (!tls) return socket;
-  // Whatever happens to it is an error of the stream above as well; alone it would end the process.
-  socket.on('error', () => {});
-  const stream = tlsConnect({ ...tls, socket });
-  await established(stream, 'secureConnect', signal);
-  return stream;
+  let stream = socket;
+  const stopWaiting = whenOver(limit, (reason) => stream.destroy(reason));
+  try {
+    await established(socket, 'connect');
+    if (proxyProtocol === 'v1') socket.write(formatLine(ends));
+    if (proxyProtocol === 'v2') socket.write(formatBinary(ends));
+    if (!tls) return socket;
+    // Whatever happens to it is an error of the stream above as well; alone it would end the process.
+    socket.on('error', () => {});
+    stream = tlsConnect({ ...tls, socket });
+    await established(stream, 'secureConnect');
+    return stream;
+  } finally {
+    stopWaiting();
+  }
 }
 
-async function established(socket: Socket, event: string, signal: AbortSignal): Promise<void> {
-  const abort = () => socket.destroy(reasonOf(signal));
-  signal.addEventListener('abort', abort);
-  try {
-    await once(socket, event);
-  } finally {
-    signal.removeEventListener('abort', abort);
+/** Returns what ends the wait. */
+function whenOver(limit: AbortSignal | number, giveUp: (reason: Error) => void): () => void {
+  if (typeof limit === 'number') {
+    const timer = setTimeout(() => giveUp(new Error(`no connection within ${limit} ms`)), limit);
+    return () => clearTimeout(timer);
   }
+  const abort = () => giveUp(reasonOf(limit));
+  limit.addEventListener('abort', abort);
+  return () => limit.removeEventListener('abort', abort);
+}
+
+/** By hand: events.once() makes a controller, a promise and listeners for what never happens. */
+function established(socket: Socket, event: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.once('error', reject);
+    socket.once(event, () => {
+      socket.off('error', reject);
+      resolve();
+    });
+  });
 }
 
 function reasonOf(signal: AbortSignal): Error {

@@ -47,10 +47,10 @@ export class RtspConnection {
   #partialSince: number | undefined;
   #completedThen = 0;
 
-  constructor(transport: Transport, handler: ConnectionHandler, limits: Partial<ConnectionLimits> = {}) {
+  constructor(transport: Transport, handler: ConnectionHandler, limits: ConnectionLimits = DEFAULT_CONNECTION_LIMITS) {
     this.#transport = transport;
     this.#handler = handler;
-    this.#limits = { ...DEFAULT_CONNECTION_LIMITS, ...limits };
+    this.#limits = limits;
     // A chunk may hold more after the message that made its handler end the connection.
     const whileOpen = {
       onMessage: (message: RtspMessage) => (this.over ? undefined : handler.onMessage(message)),
@@ -106,7 +106,7 @@ export class RtspConnection {
       return false;
     }
     frame[1] = channel;
-    this.#transport.write(frame);
+    this.#transport.writeFrame(frame);
     return true;
   }
 

@@ -1,5 +1,5 @@
 import { PenstockError } from '../errors.js';
-import type { RtspLimits } from './limits.js';
+import { MAX_METHOD, type RtspLimits } from './limits.js';
 import { HeaderList, type RtspMessage, type WireForm } from './message.js';
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
@@ -55,7 +55,7 @@ function readStartLine(startLine: string, blankLine: string, headers: HeaderList
   if (first.startsWith('HTTP/') || last.startsWith('HTTP/')) throw bad('this is HTTP, which is not served here', line);
   const uri = line.slice(first.length, line.length - last.length).trim();
   if (!VERSION.test(last) || uri === '') throw bad('expected METHOD URI RTSP/1.0 or RTSP/1.0 STATUS REASON', line);
-  if (first.length > limits.method || !TOKEN.test(first)) throw bad('the method is not a token', line);
+  if (first.length > MAX_METHOD || !TOKEN.test(first)) throw bad('the method is not a token', line);
   if (uri.length > limits.uri) {
     throw new PenstockError('PENSTOCK_ERR_URI_TOO_LONG', `a Request-URI of ${uri.length} bytes (limit ${limits.uri})`);
   }

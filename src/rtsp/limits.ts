@@ -17,7 +17,6 @@ export const MAX_HEAD = 32 * 1024;
 export const MAX_BODY = 256 * 1024;
 
 export interface RtspLimits {
-  readonly method: number;
   readonly uri: number;
   readonly line: number;
   readonly headers: number;
@@ -26,7 +25,6 @@ export interface RtspLimits {
 }
 
 export const DEFAULT_LIMITS: RtspLimits = {
-  method: MAX_METHOD,
   uri: MAX_URI,
   line: MAX_LINE,
   headers: MAX_HEADERS,

@@ -48,9 +48,9 @@ export class RtspParser {
   #lines = 0;
   #afterCr = false;
 
-  constructor(handler: ParserHandler, limits: Partial<RtspLimits> = {}) {
+  constructor(handler: ParserHandler, limits: RtspLimits = DEFAULT_LIMITS) {
     this.#handler = handler;
-    this.#limits = { ...DEFAULT_LIMITS, ...limits };
+    this.#limits = limits;
   }
 
   /** Bytes held of a message or frame that is not complete. */
@@ -200,6 +200,7 @@ export class RtspParser {
    */
   #findHeadEnd(chunk: Buffer, at: number): number {
     const stop = Math.min(chunk.length, at + this.#limits.head - this.#headBytes);
+    const longest = this.#limits.line;
     let line = this.#lineBytes;
     let afterCr = this.#afterCr;
     for (let i = at; i < stop; i++) {
@@ -214,8 +215,8 @@ export class RtspParser {
         throw bad(afterCr ? 'a CR without LF in a head' : 'a NUL in a head');
       } else if (byte === CR) {
         afterCr = true;
-      } else if (++line > this.#limits.line) {
-        throw new PenstockError('PENSTOCK_ERR_LINE_TOO_LONG', `a line of more than ${this.#limits.line} bytes`);
+      } else if (++line > longest) {
+        throw new PenstockError('PENSTOCK_ERR_LINE_TOO_LONG', `a line of more than ${longest} bytes`);
       }
     }
     this.#lineBytes = line;

@@ -63,15 +63,19 @@ export class StreamTransport implements Transport {
     });
   }
 
-  /** All that is written in one turn of the event loop leaves in one system call. */
   write(bytes: Buffer, completes?: Transport): void {
+    this.stream.write(bytes);
+    completes?.done();
+  }
+
+  /** All that is written in one turn of the event loop leaves in one system call. */
+  writeFrame(bytes: Buffer): void {
     if (!this.#corked) {
       this.#corked = true;
       this.stream.cork();
       process.nextTick(() => this.flush());
     }
     this.stream.write(bytes);
-    completes?.done();
   }
 
   /** What was written leaves now. */

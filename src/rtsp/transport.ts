@@ -39,6 +39,8 @@ export interface Transport {
   open(events: TransportEvents): void;
   /** `completes`: the message that came last over that transport is dealt with by these bytes, in one step. */
   write(bytes: Buffer, completes?: Transport): void;
+  /** A frame, which seldom comes alone. In order with the messages. */
+  writeFrame(bytes: Buffer): void;
   /**
    * The message that came last is dealt with. A wire keeps each until then, so that it comes again if this process
    * dies before, and brings nothing else meanwhile.

@@ -27,15 +27,10 @@ export class Dialer {
 
   /** `ends`: of the client's connection, if it is for one. Rejects with PENSTOCK_ERR_SERVICE_UNREACHABLE. */
   async dial(service: Service, ends?: ProxiedEnds): Promise<ByteStream> {
-    const abort = new AbortController();
-    const expire = () => abort.abort(new Error(`no connection within ${this.#timeoutMs} ms`));
-    const timer = setTimeout(expire, this.#timeoutMs);
     try {
-      return await connectTo(this.#routes.to(service.index), abort.signal, ends);
+      return await connectTo(this.#routes.to(service.index), this.#timeoutMs, ends);
     } catch (error) {
       throw unreachable(service, (error as Error).message);
-    } finally {
-      clearTimeout(timer);
     }
   }
 }

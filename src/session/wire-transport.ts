@@ -70,6 +70,10 @@ export class WireTransport implements Transport, WireHandler {
     }
   }
 
+  writeFrame(bytes: Buffer): void {
+    this.wire.write(bytes);
+  }
+
   done(): void {
     if (this.#progress.is !== 'held') return;
     this.#progress = { is: 'done' };

@@ -1,5 +1,5 @@
 import { PenstockError } from '../../src/errors.js';
-import type { RtspLimits } from '../../src/rtsp/limits.js';
+import { DEFAULT_LIMITS, type RtspLimits } from '../../src/rtsp/limits.js';
 import type { RtspMessage } from '../../src/rtsp/message.js';
 import { RtspParser } from '../../src/rtsp/parser.js';
 import { serialize } from '../../src/rtsp/serializer.js';
@@ -29,7 +29,7 @@ export function record(chunks: Iterable<Buffer>, limits: Partial<RtspLimits> = {
         if (describe) result.events.push(`frame ${channel} ${frame.length - 4}`);
       },
     },
-    limits,
+    { ...DEFAULT_LIMITS, ...limits },
   );
   try {
     for (const chunk of chunks) {

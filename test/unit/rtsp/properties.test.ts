@@ -4,7 +4,7 @@ import { MAX_FRAME } from '../../../src/rtsp/interleaved.js';
 import { loadCorpus } from '../../rtsp/corpus.js';
 import { record, skippedBetween } from '../../rtsp/recorder.js';
 
-const SMALL = { head: 300, body: 100, line: 120, headers: 8, uri: 60, method: 16 };
+const SMALL = { head: 300, body: 100, line: 120, headers: 8, uri: 60 };
 
 const samples = loadCorpus().flatMap(({ messages }) => messages.map(({ bytes }) => bytes));
 const frames = fc
