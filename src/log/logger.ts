@@ -1,4 +1,5 @@
 /** Log lines: JSON on stderr, readable text where stderr is a terminal. */
+import { fstatSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { type DestinationStream, type Logger, type LoggerOptions, pino } from 'pino';
 import { PinoPretty } from 'pino-pretty';
@@ -8,7 +9,7 @@ export type { Logger } from 'pino';
 
 const STDERR = 2;
 /** Lines gather until there are so many bytes, or for so long. */
-const GATHER_BYTES = 2048;
+const GATHER_BYTES = 3072;
 const GATHER_MS = 100;
 /** What a pipe takes whole (PIPE_BUF): the lines of several processes on one pipe do not cut each other. */
 const MAX_WRITE_BYTES = 4096;
@@ -49,7 +50,9 @@ function destinationOf({ fd = STDERR, gather = false }: LoggerSettings): Destina
     const ignore = 'pid,process';
     return PinoPretty({ destination: fd, sync: true, ignore, messageFormat: '{process}: {msg}' });
   }
-  // Not synchronous: a reader that does not keep up must not stop a worker. What is queued is written at exit.
+  // A reader that does not keep up must not stop a worker. A file always takes what is written, and to have it written
+  // by another thread costs more than to write it. What is queued is written at exit.
+  const sync = fstatSync(fd).isFile();
   const gathering = gather ? { minLength: GATHER_BYTES, periodicFlush: GATHER_MS } : {};
-  return pino.destination({ fd, sync: false, maxWrite: MAX_WRITE_BYTES, ...gathering });
+  return pino.destination({ fd, sync, maxWrite: MAX_WRITE_BYTES, ...gathering });
 }
