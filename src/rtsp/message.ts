@@ -4,16 +4,16 @@ import { PenstockError } from '../errors.js';
 const NOT_IN_A_VALUE = /[\r\n\u0100-\uffff]/;
 const FOLD = /\r?\n[ \t]+/g;
 
-/** One header field as it stands on the wire: `before` + value + `after`, where `after` ends with the line end. */
+/** One header field. A line that is none has the name ''. */
 interface Field {
   name: string;
   /** Unfolded, without the white space around it. */
   value: string;
-  /** Name, colon and spacing. A line that is no field keeps all of itself here, under the name ''. */
-  before: string;
-  /** The value as written, folds included. */
-  written: string;
-  after: string;
+  /** As it stands on the wire: name, colon, spacing, value, line end. */
+  text: string;
+  /** Where in it the value stands as written, folds included. */
+  start: number;
+  end: number;
 }
 
 /**
@@ -35,8 +35,7 @@ export class HeaderList {
   }
 
   getAll(name: string): string[] {
-    const wanted = name.toLowerCase();
-    return this.#fields.filter((field) => isNamed(field, wanted)).map((field) => field.value);
+    return this.#fields.filter((field) => isNamed(field, name)).map((field) => field.value);
   }
 
   has(name: string): boolean {
@@ -52,23 +51,23 @@ export class HeaderList {
 
   /** Gives every field of that name the value `change` returns; the same value leaves the bytes alone. */
   map(name: string, change: (value: string) => string): void {
-    const wanted = name.toLowerCase();
     for (const field of this.#fields) {
-      if (isNamed(field, wanted)) replaceValue(field, change(field.value));
+      if (isNamed(field, name)) replaceValue(field, change(field.value));
     }
   }
 
   append(name: string, value: string): void {
     checkValue(name, value);
-    this.#fields.push({ name, value, before: `${name}: `, written: value, after: this.#lineEnd });
+    const before = `${name}: `;
+    const text = `${before}${value}${this.#lineEnd}`;
+    this.#fields.push({ name, value, text, start: before.length, end: before.length + value.length });
   }
 
   /** Removes every field of that name; returns how many there were. */
   delete(name: string): number {
-    const wanted = name.toLowerCase();
     let kept = 0;
     for (const field of this.#fields) {
-      if (!isNamed(field, wanted)) this.#fields[kept++] = field;
+      if (!isNamed(field, name)) this.#fields[kept++] = field;
     }
     const removed = this.#fields.length - kept;
     this.#fields.length = kept;
@@ -87,13 +86,12 @@ export class HeaderList {
   /** For the serializer: all fields with their line ends. */
   wireText(): string {
     let text = '';
-    for (const field of this.#fields) text += field.before + field.written + field.after;
+    for (const field of this.#fields) text += field.text;
     return text;
   }
 
   #first(name: string): Field | undefined {
-    const wanted = name.toLowerCase();
-    for (const field of this.#fields) if (isNamed(field, wanted)) return field;
+    for (const field of this.#fields) if (isNamed(field, name)) return field;
     return undefined;
   }
 }
@@ -140,15 +138,18 @@ export function setBody(message: RtspMessage, body: Buffer): void {
   else if (body.length > 0) message.headers.append('Content-Length', length);
 }
 
-function isNamed(field: Field, lowerName: string): boolean {
-  return field.name.length === lowerName.length && lowerName !== '' && field.name.toLowerCase() === lowerName;
+/** Nearly all peers spell a name as the RFC does: then nothing has to be put in lower case. */
+function isNamed(field: Field, name: string): boolean {
+  if (field.name.length !== name.length || name === '') return false;
+  return field.name === name || field.name.toLowerCase() === name.toLowerCase();
 }
 
 function replaceValue(field: Field, value: string): void {
   if (value === field.value) return;
   checkValue(field.name, value);
+  field.text = field.text.slice(0, field.start) + value + field.text.slice(field.end);
+  field.end = field.start + value.length;
   field.value = value;
-  field.written = value;
 }
 
 function checkValue(name: string, value: string): void {
@@ -163,7 +164,7 @@ function readField(text: string): Field {
   const colon = text.indexOf(':');
   const nameEnd = skipSpaceBack(text, colon, 0);
   if (nameEnd <= 0 || text.lastIndexOf('\n', colon) !== -1) {
-    return { name: '', value: trimmed(text), before: text, written: '', after: '' };
+    return { name: '', value: trimmed(text), text, start: 0, end: 0 };
   }
   let end = skipSpaceBack(text, text.length, colon + 1);
   let start = colon + 1;
@@ -171,13 +172,8 @@ function readField(text: string): Field {
   // An empty value ("Session: ") stands after its blank, where a new value will go.
   if (start === end) while (isBlank(text.charCodeAt(start))) end = ++start;
   const written = text.slice(start, end);
-  return {
-    name: text.slice(0, nameEnd),
-    value: written.includes('\n') ? written.replace(FOLD, ' ') : written,
-    before: text.slice(0, start),
-    written,
-    after: text.slice(end),
-  };
+  const value = written.includes('\n') ? written.replace(FOLD, ' ') : written;
+  return { name: text.slice(0, nameEnd), value, text, start, end };
 }
 
 function trimmed(text: string): string {

@@ -49,8 +49,9 @@ export function mediaSections(body: Buffer): MediaSection[] {
   let session: Direction | undefined;
   for (const line of body.toString('latin1').split(/\r?\n/)) {
     const section = sections.at(-1);
-    const media = MEDIA.exec(line);
+    const media = line.startsWith('m=') && MEDIA.exec(line);
     if (media) sections.push(beginSection(media[1] ?? '', media[2] ?? '', session));
+    else if (!isAttribute(line)) continue;
     else if (section) readAttribute(section, line);
     else session = directionOf(line) ?? session;
   }
@@ -61,7 +62,7 @@ export function mediaSections(body: Buffer): MediaSection[] {
 export function sessionControl(body: Buffer): string | undefined {
   for (const line of body.toString('latin1').split(/\r?\n/)) {
     if (line.startsWith('m=')) return undefined;
-    const control = CONTROL.exec(line)?.[1];
+    const control = isAttribute(line) ? CONTROL.exec(line)?.[1] : undefined;
     if (control !== undefined) return control.trimEnd();
   }
   return undefined;
@@ -70,7 +71,7 @@ export function sessionControl(body: Buffer): string | undefined {
 function rewriteLine(line: string, map: SdpMap): string {
   if (line.startsWith('o=')) return mapAddress(line, ORIGIN, map);
   if (line.startsWith('c=')) return mapAddress(line, CONNECTION, map);
-  const control = CONTROL_URL.exec(line);
+  const control = isAttribute(line) && CONTROL_URL.exec(line);
   if (!control) return line;
   const [whole, before = '', url = ''] = control;
   return before + map.url(url) + line.slice(whole.length);
@@ -110,6 +111,11 @@ function readAttribute(section: MediaSection, line: string): void {
   if (rtpmap && Number(rtpmap[1]) === section.payloadTypes[0]) section.clockRate = Number(rtpmap[2]);
   const direction = directionOf(line);
   if (direction !== undefined) section.direction = direction;
+}
+
+/** Most lines are none: a look at two characters is cheaper than one expression after the other. */
+function isAttribute(line: string): boolean {
+  return line[1] === '=' && (line[0] === 'a' || line[0] === 'A');
 }
 
 function directionOf(line: string): Direction | undefined {

@@ -12,11 +12,12 @@ export function serialize(message: RtspMessage): Buffer {
 }
 
 function startLine(message: RtspMessage): string {
-  const parts =
+  const { wire } = message;
+  const [first, second, third] =
     message.kind === 'request'
       ? [message.method, message.uri, message.version]
       : [message.version, message.status, message.reason];
-  const { wire } = message;
-  const unedited = wire?.parts.every((part, index) => part === parts[index]);
-  return wire && unedited ? wire.startLine : `${parts.join(' ')}${wire?.blankLine ?? LINE_END}`;
+  const [wasFirst, wasSecond, wasThird] = wire?.parts ?? [];
+  if (wire && wasFirst === first && wasSecond === second && wasThird === third) return wire.startLine;
+  return `${first} ${second} ${third}${wire?.blankLine ?? LINE_END}`;
 }

@@ -19,6 +19,8 @@ export class ClientFaces {
   readonly #ids: ClientIds;
   /** From the newest request that names us. */
   #calledBy: CalledBy | undefined;
+  /** That request's URI up to its path. */
+  #heard = '';
 
   constructor(proxy: RtspProxy, ends: Ends, redirects: Redirects, ids: ClientIds) {
     this.#proxy = proxy;
@@ -37,20 +39,25 @@ export class ClientFaces {
     this.hear(name);
   }
 
-  /** A request of the client names us. */
+  /** A request of the client names us; mostly as the one before did. */
   hear(uri: string): void {
+    if (this.#heard !== '' && uri.startsWith(this.#heard)) return;
     this.#calledBy = calledBy(uri) ?? this.#calledBy;
+    this.#heard = uri.slice(0, uri.indexOf('/', uri.indexOf('://') + 3) + 1);
   }
 
   of(service: Service): Faces {
+    const proxy = this.#proxy;
     const { local, remote } = this.#ends;
-    const media = this.#proxy.mediaPlace('client', { local: local.ip, peer: remote.ip });
     return {
-      isServer: (authority) => this.#proxy.names(service, authority),
+      isServer: (authority) => proxy.names(service, authority),
       leadsHere: (authority) => this.#redirects.serviceAt(authority) !== undefined,
       appliance: this.#calledBy ?? { scheme: 'rtsp', authority: formatAuthority(local.ip, local.port) },
       serverIp: service.ip,
-      applianceIp: media?.advertised ?? local.ip,
+      // Only a description asks for it.
+      get applianceIp() {
+        return proxy.mediaPlace('client', { local: local.ip, peer: remote.ip })?.advertised ?? local.ip;
+      },
       encodeId: (serverId) => this.#ids.encode(service, serverId),
     };
   }

@@ -16,6 +16,7 @@ export class ServiceBinding {
   #claim: Claim | undefined;
   /** Of the newest request without a session that names one. */
   #path = '';
+  #asked = { uri: '', path: '' };
   /** The client's own name, after a redirection, of what the service knows by another one: it leads nobody here. */
   #strange: string | undefined;
 
@@ -31,7 +32,7 @@ export class ServiceBinding {
 
   /** Throws PENSTOCK_ERR_NO_SERVICE. `exclude`: those that failed for this request. */
   choose(uri: string, exclude: ReadonlySet<Service>): Service {
-    const key = { clientIp: this.#clientIp, path: routePath(uri) };
+    const key = { clientIp: this.#clientIp, path: this.#pathOf(uri) };
     if (key.path !== '' && key.path !== this.#strange) this.#path = key.path;
     const { service, claim } = this.#router.route({
       vserver: this.#vserver,
@@ -53,7 +54,7 @@ export class ServiceBinding {
   shouldLeave(uri: string): boolean {
     if (this.#service === undefined) return false;
     if (NO_NEW_SESSIONS.has(this.#service.state)) return true;
-    return this.#vserver.method === 'url-hash' && this.#path === '' && routePath(uri) !== '';
+    return this.#vserver.method === 'url-hash' && this.#path === '' && this.#pathOf(uri) !== '';
   }
 
   /** A redirection is followed: the connection belongs to that service from now on. */
@@ -79,6 +80,12 @@ export class ServiceBinding {
   /** The claim on that service, if it is held by one: its session takes its place. */
   claimFor(service: Service): Claim | undefined {
     return this.#claim?.service === service ? this.#claim : undefined;
+  }
+
+  /** A client asks for the same URL several times. */
+  #pathOf(uri: string): string {
+    if (uri !== this.#asked.uri) this.#asked = { uri, path: routePath(uri) };
+    return this.#asked.path;
   }
 
   leave(): void {

@@ -73,10 +73,10 @@ export class SessionKeeper {
     clients.clear();
     const perService = new Map<number, number>();
     for (const slot of table.ownSessions()) {
-      const session = table.read(slot);
+      const session = table.ownSession(slot);
       if (!session) continue;
       perService.set(session.service, (perService.get(session.service) ?? 0) + 1);
-      if (session.client) clients.add('sessions', session.client.ip, 1);
+      clients.add('sessions', session.clientIp, 1);
       this.counters.adopted++;
     }
     for (const service of this.#options.services) service?.adopt(perService.get(service.index) ?? 0);
@@ -294,17 +294,17 @@ export class SessionKeeper {
 
   #close(slot: number, reason: EndReason): void {
     const { table, engine, log, clients } = this.#options;
-    const session = table.read(slot);
+    const session = table.ownSession(slot);
     if (!session) return;
     for (const stream of table.closeSession(slot)) engine.close(stream);
-    if (session.client) clients.add('sessions', session.client.ip, -1);
+    clients.add('sessions', session.clientIp, -1);
     this.#checkAt.delete(slot);
     this.#setUps.delete(slot);
     this.#siblings.delete(slot);
     const service = this.#options.services[session.service];
     service?.sessionClosed();
     this.counters.ended++;
-    log.info({ session: slot, service: service?.name, client: session.client?.ip, reason }, 'session ended');
+    log.info({ session: slot, service: service?.name, client: session.clientIp, reason }, 'session ended');
     const carrier = this.#carriers.get(slot);
     this.#carriers.delete(slot);
     carrier?.forget(slot);

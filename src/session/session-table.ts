@@ -95,6 +95,16 @@ export interface Adoption {
   closing: StreamRef[];
 }
 
+/** What the table knows by heart of a session in its slice. */
+export interface OwnSession {
+  readonly service: number;
+  readonly serverId: string;
+  /** Address of the RTSP peer that opened it. */
+  readonly clientIp: string;
+  /** Its open streams. */
+  readonly streams: Set<number>;
+}
+
 export interface TableStats {
   sessions: number;
   streams: number;
@@ -117,8 +127,10 @@ export class SessionTable extends SessionRows {
   readonly #now: () => number;
   readonly #index: SessionIndex;
   readonly #layout: Layout;
-  /** Open sessions with their open streams. */
-  readonly #open = new Map<number, Set<number>>();
+  /** Open sessions, by their slots. */
+  readonly #open = new Map<number, OwnSession>();
+  /** The same by service and server id: what nearly every message asks for. */
+  readonly #byName = new Map<string, number>();
   readonly #openStreams = new Set<number>();
   /** Closing streams, and since when. */
   readonly #closing = new Map<number, number>();
@@ -153,14 +165,19 @@ export class SessionTable extends SessionRows {
       this.#fillSession(row, spec, serverId, controlUrl);
       this.region.storeU32(row + session.state, rowState.open);
     });
-    this.#open.set(slot, new Set());
-    this.#index.insert(hashSession(spec.service, spec.serverId), this.#rowOf(slot), () => this.#indexEntries(slot));
+    this.#index.insert(hashSession(spec.service, spec.serverId), this.#rowOf(slot), () => this.#indexEntries());
+    this.#remember(slot, spec.service, spec.serverId, spec.client.ip);
     return slot;
   }
 
   /** The open entry of this worker for a session. */
   findOwn(service: number, serverId: string): number | undefined {
-    return this.findIn(this.worker, service, serverId)[0]?.slot;
+    return this.#byName.get(nameOf(service, serverId));
+  }
+
+  /** An open session of this worker. */
+  ownSession(slot: number): OwnSession | undefined {
+    return this.#open.get(slot);
   }
 
   /** The client was heard on the RTSP connection. */
@@ -217,11 +234,11 @@ export class SessionTable extends SessionRows {
   /** Ends an entry. Returns its streams that were still open: they are closing, the engine must be told. */
   closeSession(slot: number): StreamRef[] {
     const row = this.#own(slot);
-    const view = this.read(slot);
+    const { service, serverId } = this.#open.get(slot) as OwnSession;
     const left = this.streamsOf(slot).flatMap((stream) => this.closeStream(stream.slot) ?? []);
-    if (view !== undefined) this.#index.remove(hashSession(view.service, view.serverId), this.#rowOf(slot));
+    this.#index.remove(hashSession(service, serverId), this.#rowOf(slot));
     this.#freeSession(slot, row);
-    this.#open.delete(slot);
+    this.#forget(slot, service, serverId);
     return left;
   }
 
@@ -247,7 +264,7 @@ export class SessionTable extends SessionRows {
     const opened = this.streamRef(slot);
     if (!this.#isRelayed(row)) this.#attachHere(slot, row, opened.generation);
     this.region.addU32(session + this.#layout.session.streams, 1);
-    this.#open.get(spec.session)?.add(slot);
+    this.#open.get(spec.session)?.streams.add(slot);
     this.#openStreams.add(slot);
     return opened;
   }
@@ -305,7 +322,7 @@ export class SessionTable extends SessionRows {
 
   override streamsOf(session: number): StreamRef[] {
     const own = this.#open.get(session);
-    return own === undefined ? super.streamsOf(session) : [...own].map((slot) => this.streamRef(slot));
+    return own === undefined ? super.streamsOf(session) : [...own.streams].map((slot) => this.streamRef(slot));
   }
 
   /** Interleaved: a frame came in on leg `from` and went out on the opposite one. */
@@ -387,12 +404,19 @@ export class SessionTable extends SessionRows {
     this.#freeSessions.push(slot);
   }
 
-  /** The index entries of all open sessions but `except`, which is being entered. */
-  *#indexEntries(except?: number): Generator<readonly [number, number]> {
-    for (const slot of this.#open.keys()) {
-      const view = slot === except ? undefined : this.read(slot);
-      if (view !== undefined) yield [hashSession(view.service, view.serverId), this.#rowOf(slot)];
-    }
+  *#indexEntries(): Generator<readonly [number, number]> {
+    for (const [slot, { service, serverId }] of this.#open) yield [hashSession(service, serverId), this.#rowOf(slot)];
+  }
+
+  #remember(slot: number, service: number, serverId: string, clientIp: string): void {
+    this.#open.set(slot, { service, serverId, clientIp, streams: new Set() });
+    this.#byName.set(nameOf(service, serverId), slot);
+  }
+
+  #forget(slot: number, service: number, serverId: string): void {
+    this.#open.delete(slot);
+    const name = nameOf(service, serverId);
+    if (this.#byName.get(name) === slot) this.#byName.delete(name);
   }
 
   #rowOf(slot: number): number {
@@ -477,7 +501,7 @@ export class SessionTable extends SessionRows {
     const row = this.#ownStream(slot);
     const session = this.region.getU32(row + this.#layout.stream.session);
     this.#openStreams.delete(slot);
-    if (this.#open.get(session)?.delete(slot)) {
+    if (this.#open.get(session)?.streams.delete(slot)) {
       this.region.addU32(this.region.sessionAt(session) + this.#layout.session.streams, -1);
     }
     return row;
@@ -546,11 +570,12 @@ export class SessionTable extends SessionRows {
 
   /** True where the row was half-written: what it holds cannot be trusted, so it is freed. */
   #adoptSession(slot: number): boolean {
-    const { session, rowState } = this.#layout;
+    const { session } = this.#layout;
     const row = this.region.sessionAt(slot);
     const half = isHalfWritten(this.region.loadU32(row + session.sequence));
+    const view = half ? undefined : this.read(slot);
     if (half) this.#freeSession(slot, row);
-    else if (this.region.loadU32(row + session.state) === rowState.open) this.#open.set(slot, new Set());
+    else if (view) this.#remember(slot, view.service, view.serverId, view.client.ip);
     else this.#freeSessions.push(slot);
     return half;
   }
@@ -565,9 +590,9 @@ export class SessionTable extends SessionRows {
     const row = this.region.streamAt(slot);
     const half = isHalfWritten(this.region.loadU32(row + stream.sequence));
     const state = this.region.loadU32(row + stream.state);
-    const streams = this.#open.get(this.region.getU32(row + stream.session));
-    if (state === rowState.open && !half && streams !== undefined) {
-      streams.add(slot);
+    const session = this.#open.get(this.region.getU32(row + stream.session));
+    if (state === rowState.open && !half && session !== undefined) {
+      session.streams.add(slot);
       this.#openStreams.add(slot);
     } else if (state === rowState.free || !this.#isRelayed(row)) {
       if (half || state !== rowState.free) this.#setStreamState(row, rowState.free);
@@ -581,8 +606,12 @@ export class SessionTable extends SessionRows {
 
   #recountStreams(): void {
     const { session } = this.#layout;
-    for (const [slot, streams] of this.#open) {
+    for (const [slot, { streams }] of this.#open) {
       this.region.storeU32(this.region.sessionAt(slot) + session.streams, streams.size);
     }
   }
+}
+
+function nameOf(service: number, serverId: string): string {
+  return `${service} ${serverId}`;
 }

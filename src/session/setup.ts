@@ -154,12 +154,15 @@ export class Setup {
 
   #openSession(reply: RtspResponse, serverId: string): number {
     const { service } = this.#upstream;
-    const controlUrl = this.#controlUrl();
-    const timeoutSec = parseSession(reply.headers.get('Session') ?? '').timeoutSec ?? 0;
-    const details = { vserver: this.#proxy.vserverIndex(this.#client.vserver), controlUrl, timeoutSec };
+    const details = {
+      vserver: this.#proxy.vserverIndex(this.#client.vserver),
+      controlUrl: this.#controlUrl(),
+      timeoutSec: parseSession(reply.headers.get('Session') ?? '').timeoutSec ?? 0,
+      client: this.#client.remote,
+    };
     const claim = this.#client.claimFor(service);
     this.#isNew = this.#proxy.table.findOwn(service.index, serverId) === undefined;
-    return this.#proxy.keeper.open(service, serverId, { ...details, client: this.#client.remote }, this.#client, claim);
+    return this.#proxy.keeper.open(service, serverId, details, this.#client, claim);
   }
 
   /** What a TEARDOWN of the whole session would be sent to before there was a PLAY. */

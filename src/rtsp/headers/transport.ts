@@ -30,6 +30,8 @@ export interface PortPair {
 
 export type PairName = 'client_port' | 'server_port' | 'interleaved' | 'port';
 
+/** What nearly everybody writes, taken apart once. */
+const KNOWN_PROTOCOLS = new Map(['RTP/AVP', 'RTP/AVP/UDP', 'RTP/AVP/TCP'].map((text) => [text, partsOf(text)]));
 const MAX_PORT = 65_535;
 const MAX_CHANNEL = 255;
 const PAIR = /^\s*(\d{1,5})\s*(?:-\s*(\d{1,5})?\s*)?$/;
@@ -174,11 +176,16 @@ function find(spec: TransportSpec, name: string): TransportParam | undefined {
 }
 
 function isNamed(each: TransportParam, name: string): boolean {
-  return each.name.toLowerCase() === name.toLowerCase();
+  if (each.name.length !== name.length) return false;
+  return each.name === name || each.name.toLowerCase() === name.toLowerCase();
 }
 
-function protocolParts(spec: TransportSpec): string[] {
-  return spec.protocol.toUpperCase().split('/');
+function protocolParts({ protocol }: TransportSpec): readonly string[] {
+  return KNOWN_PROTOCOLS.get(protocol) ?? partsOf(protocol);
+}
+
+function partsOf(protocol: string): readonly string[] {
+  return protocol.toUpperCase().split('/');
 }
 
 function lastPart(spec: TransportSpec): string {
