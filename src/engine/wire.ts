@@ -12,8 +12,11 @@ export interface HeldMessage {
 }
 
 export interface WireHandler {
-  /** The engine has the wire, for the first time or again. `dealtWith`: the last message that needs nothing more. */
-  onAttached(dealtWith: number): void;
+  /**
+   * The engine has the wire, for the first time or again. `dealtWith`: the last message that needs nothing more.
+   * `accepted`: the last of ours that it had; what a predecessor wrote behind that is lost.
+   */
+  onAttached(dealtWith: number, accepted: number): void;
   /** A whole message. The engine keeps it until it is continued, and brings it again when either side has a successor. */
   onMessage(seq: number, bytes: Buffer): void;
   /** Nothing more of what the peer sends is understood. `bytes`: what it was, or its beginning. */
@@ -24,15 +27,22 @@ export interface WireHandler {
   onClosed(end: WireEnd, errno: number): void;
 }
 
-interface Unwritten {
+/** A message on its way to the peer. */
+export interface Unwritten {
+  /** 0 until it is known what number it gets. */
   seq: number;
   bytes: Buffer;
   continues: HeldMessage | undefined;
 }
 
+/** Stands for a message that was lost together with those who had it. */
+const NOTHING = Buffer.alloc(0);
+
 /** What a wire needs of the rings. */
 export interface WirePort {
   readonly recordKind: Layout['recordKind'];
+  /** By which the engine tells what it says to us from what it says to a predecessor; not 0. */
+  readonly token: number;
   /** In order with all that this worker says to that thread. */
   say(thread: number, record: OutboxRecord): void;
   /** Writes of this wire that found no room in the ring are forgotten: they will be said again. */
@@ -56,6 +66,8 @@ export class Wire {
   #nextSeq: number | undefined;
   #closing = false;
   #shut = false;
+  /** The engine answered our start. */
+  #heard = false;
 
   constructor(port: WirePort, row: WireRow, view: WireView, firstSeq: number | undefined) {
     this.#port = port;
@@ -79,10 +91,7 @@ export class Wire {
 
   /** Bytes of messages that have not left. */
   get backlog(): number {
-    const written = this.row.writtenSeq;
-    while (this.#unwritten.length > 0 && (this.#unwritten[0] as Unwritten).seq <= written) {
-      this.#backlog -= (this.#unwritten.shift() as Unwritten).bytes.length;
-    }
+    this.#forgetWritten();
     return this.#backlog;
   }
 
@@ -94,18 +103,30 @@ export class Wire {
   /** From now on `handler` hears of the wire, first where it stands. */
   start(handler: WireHandler): void {
     this.#handler = handler;
-    this.#say('start');
+    this.#say('start', { seq: this.#port.token });
+  }
+
+  /** Now and then: an engine may have died with our start. */
+  remind(): void {
+    if (this.#handler && !this.#heard) this.#say('start', { seq: this.#port.token });
   }
 
   /** One whole message; `continues` is dealt with once it has left. */
-  write(bytes: Buffer, continues?: HeldMessage): void {
-    if (this.#closing) return;
+  write(bytes: Buffer, continues?: HeldMessage): Unwritten {
     const write = { seq: this.#nextSeq ?? 0, bytes, continues };
+    if (this.#closing) return write;
     this.#unwritten.push(write);
     this.#backlog += bytes.length;
-    if (this.#nextSeq === undefined) return;
+    if (this.#nextSeq === undefined) return write;
     this.#nextSeq++;
     this.#sayWrite(write);
+    return write;
+  }
+
+  /** A predecessor wrote this message: it is said again where an engine dies with it. */
+  keep(seq: number, bytes: Buffer): void {
+    this.#unwritten.unshift({ seq, bytes, continues: undefined });
+    this.#backlog += bytes.length;
   }
 
   /** A message of the peer is dealt with. */
@@ -133,17 +154,22 @@ export class Wire {
 
   // ---- what the engine says
 
-  /** `accepted`: the last message that the engine took for writing, `written`: that left. */
-  attached(accepted: number, dealtWith: number): void {
+  /** `accepted`: the last message that the engine took for writing. `token`: of the start that it has had; 0 = of none. */
+  attached(accepted: number, dealtWith: number, token: number): void {
     if (this.#closing) {
       this.#say('close');
       return;
     }
+    this.#heard ||= token === this.#port.token || this.#nextSeq !== undefined;
+    // Meant for a predecessor, or said by an engine that does not know of us: our numbers cannot follow from it.
+    if (!this.#heard) {
+      this.remind();
+      return;
+    }
     this.#port.unsayWrites(this.slot);
-    this.#number(accepted + 1);
-    for (const write of this.#unwritten) if (write.seq > accepted) this.#sayWrite(write);
+    this.#sayAgain(accepted, this.#number(accepted + 1));
     if (this.#shut) this.#say('shutdown');
-    this.#handler?.onAttached(dealtWith);
+    this.#handler?.onAttached(dealtWith, accepted);
   }
 
   message(seq: number, bytes: Buffer): void {
@@ -167,11 +193,30 @@ export class Wire {
     return this.#nextSeq === undefined ? undefined : this.#handler;
   }
 
-  /** What was written before the number of the first message was known gets its number. */
-  #number(next: number): void {
-    if (this.#nextSeq !== undefined) return;
+  /** What was written before the number of the first message was known gets its number. Gives the next one. */
+  #number(first: number): number {
+    if (this.#nextSeq !== undefined) return this.#nextSeq;
+    let next = first;
+    for (const write of this.#unwritten) write.seq = next++;
     this.#nextSeq = next;
-    for (const write of this.#unwritten) write.seq = this.#nextSeq++;
+    return next;
+  }
+
+  /** The engine writes by number: one that died with a worker and an engine must not keep it waiting. */
+  #sayAgain(accepted: number, next: number): void {
+    this.#forgetWritten();
+    const kept = new Map(this.#unwritten.map((write) => [write.seq, write]));
+    for (let seq = accepted + 1; seq < next; seq++) {
+      this.#sayWrite(kept.get(seq) ?? { seq, bytes: NOTHING, continues: undefined });
+    }
+  }
+
+  #forgetWritten(): void {
+    if (this.#nextSeq === undefined) return;
+    const written = this.row.writtenSeq;
+    while (this.#unwritten.length > 0 && (this.#unwritten[0] as Unwritten).seq <= written) {
+      this.#backlog -= (this.#unwritten.shift() as Unwritten).bytes.length;
+    }
   }
 
   #sayWrite({ seq, bytes, continues }: Unwritten): void {

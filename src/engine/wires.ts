@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { PenstockError } from '../errors.js';
 import type { InboxRecord, NativeBinding, OutboxRecord } from './binding.js';
 import type { Layout } from './layout.js';
@@ -7,6 +8,7 @@ import { WireRow, type WireSpec, type WireView } from './wire-rows.js';
 
 /** Records taken from one ring in a turn, so that a flood cannot hold a worker. */
 const MAX_PER_TURN = 256;
+const MAX_TOKEN = 2 ** 32 - 1;
 /** How soon records that found their ring full are tried again. */
 const RETRY_MS = 2;
 
@@ -28,6 +30,7 @@ export interface WiresOptions {
  */
 export class Wires implements WirePort {
   readonly recordKind: Layout['recordKind'];
+  readonly token = randomInt(1, MAX_TOKEN);
   /** Of a predecessor, still open; each is started by whoever takes it. */
   readonly adopted: Wire[] = [];
   readonly #options: WiresOptions;
@@ -123,9 +126,10 @@ export class Wires implements WirePort {
     if (more) setImmediate(() => this.drain());
   }
 
-  /** Now and then: rows whose release nobody told us of. */
+  /** Now and then: what an engine died with is said again, and rows whose release nobody told us of are freed. */
   tick(): void {
     this.drain();
+    for (const wire of this.#open.values()) wire.remind();
     for (const wire of this.#closing.values()) if (wire.row.released) this.#release(wire);
   }
 
@@ -151,7 +155,7 @@ export class Wires implements WirePort {
     if (wire?.generation !== record.generation) return;
     switch (this.#kinds.get(record.kind)) {
       case 'attached':
-        wire.attached(record.seq, record.continueSeq);
+        wire.attached(record.seq, record.continueSeq, record.token);
         break;
       case 'message':
         wire.message(record.seq, record.bytes);

@@ -1,5 +1,6 @@
 import type { RtspConnection } from '../rtsp/connection.js';
 import type { RtspRequest, RtspResponse } from '../rtsp/message.js';
+import { makeRequest } from '../rtsp/status.js';
 import { AnswerGate } from './answer-gate.js';
 import type { ClientConnection } from './client-connection.js';
 import type { ClientFaces } from './client-faces.js';
@@ -34,13 +35,16 @@ export class Exchanges {
     this.#inheritance = inheritance;
   }
 
-  /** The final answer, as the server wrote it; provisional ones go to the client. */
-  ask(upstream: Upstream, request: RtspRequest): Promise<RtspResponse> {
+  /**
+   * The final answer, as the server wrote it; provisional ones go to the client. `again`: what is asked if the request
+   * of a predecessor turns out to be lost.
+   */
+  ask(upstream: Upstream, request: RtspRequest, again = request): Promise<RtspResponse> {
     const { replyTimeoutMs } = this.#options.proxy.config;
     const listener = this.#listener(upstream);
     if (!this.#inheritance?.expects(upstream)) return upstream.request(request, replyTimeoutMs, listener);
     const answer = upstream.answerOf(request, replyTimeoutMs, listener);
-    this.#inheritance.settle();
+    this.#inheritance.awaited(again);
     return answer;
   }
 
@@ -96,7 +100,8 @@ export class Exchanges {
   /** What a predecessor had prepared for its SETUP is gone with it: the answer is of no use, the server is asked anew. */
   async #forgetInherited(upstream: Upstream, request: RtspRequest): Promise<void> {
     if (!this.#inheritance?.expects(upstream)) return;
-    await this.ask(upstream, request);
+    const cseq = request.headers.get('CSeq');
+    await this.ask(upstream, request, makeRequest('OPTIONS', '*', cseq === undefined ? {} : { CSeq: cseq }));
     this.settle();
   }
 

@@ -1,5 +1,5 @@
 import { getSystemErrorName } from 'node:util';
-import type { HeldMessage, Wire, WireEnd, WireFault, WireHandler } from '../engine/wire.js';
+import type { HeldMessage, Unwritten, Wire, WireEnd, WireFault, WireHandler } from '../engine/wire.js';
 import { PenstockError } from '../errors.js';
 import type { PeerAddress, Proxied, Transport, TransportEvents } from '../rtsp/transport.js';
 
@@ -15,7 +15,7 @@ const ENDS: Partial<Record<WireEnd, string>> = {
 };
 
 /** What became of the message that came last. */
-type Progress = { is: 'held' } | { is: 'done' } | { is: 'promised'; by: Wire; seq: number | undefined };
+type Progress = { is: 'held' } | { is: 'done' } | { is: 'promised'; by: Wire; message: Unwritten };
 
 /** A connection whose bytes the engine relays. Messages come one at a time: the next when the last is dealt with. */
 export class WireTransport implements Transport, WireHandler {
@@ -23,8 +23,8 @@ export class WireTransport implements Transport, WireHandler {
   readonly remote: PeerAddress;
   readonly local: PeerAddress;
   readonly proxied: Proxied | undefined;
-  /** Called once, when the engine has told where an adopted wire stands. */
-  onStanding: (dealtWith: number) => void = () => {};
+  /** Called when the engine has told where an adopted wire stands, and again by each of its successors. */
+  onStanding: (dealtWith: number, accepted: number) => void = () => {};
   #events: TransportEvents | undefined;
   #lastSeq = 0;
   #progress: Progress = { is: 'done' };
@@ -63,7 +63,7 @@ export class WireTransport implements Transport, WireHandler {
   }
 
   write(bytes: Buffer, completes?: Transport): void {
-    if (completes instanceof WireTransport) this.wire.write(bytes, completes.#promise(this.wire));
+    if (completes instanceof WireTransport) completes.#completeWith(this.wire, bytes);
     else {
       this.wire.write(bytes);
       completes?.done();
@@ -105,10 +105,8 @@ export class WireTransport implements Transport, WireHandler {
     this.#close(undefined);
   }
 
-  onAttached(dealtWith: number): void {
-    const standing = this.onStanding;
-    this.onStanding = () => {};
-    standing(dealtWith);
+  onAttached(dealtWith: number, accepted: number): void {
+    this.onStanding(dealtWith, accepted);
   }
 
   onMessage(seq: number, bytes: Buffer): void {
@@ -136,16 +134,16 @@ export class WireTransport implements Transport, WireHandler {
 
   onClosed(end: WireEnd, errno: number): void {
     // One whose socket got lost stands nowhere, and nobody need wait to hear where.
-    this.onAttached(0);
+    this.onStanding(0, 0);
     const why = end === 'error' ? `read or write failed: ${errnoName(errno)}` : ENDS[end];
     this.#close(why === undefined ? undefined : new Error(why));
   }
 
-  /** What is written next on that wire completes our message. */
-  #promise(by: Wire): HeldMessage | undefined {
-    if (this.#progress.is !== 'held') return undefined;
-    this.#progress = { is: 'promised', by, seq: by.nextSeq };
-    return { wire: this.wire.ref, seq: this.#lastSeq };
+  /** What is written on that wire completes our message. */
+  #completeWith(by: Wire, bytes: Buffer): void {
+    const held: HeldMessage = { wire: this.wire.ref, seq: this.#lastSeq };
+    if (this.#progress.is === 'held') this.#progress = { is: 'promised', by, message: by.write(bytes, held) };
+    else by.write(bytes);
   }
 
   /** The engine has a successor, which does not know yet that the message is dealt with. */
@@ -154,7 +152,8 @@ export class WireTransport implements Transport, WireHandler {
     if (progress.is === 'done') this.wire.continue(this.#lastSeq);
     if (progress.is !== 'promised' || this.#closed) return;
     // Written: then nobody else will tell. Not yet: it is said again, and completes the message as it did before.
-    if (progress.seq !== undefined && progress.by.row.writtenSeq >= progress.seq) this.wire.continue(this.#lastSeq);
+    const { seq } = progress.message;
+    if (seq !== 0 && progress.by.row.writtenSeq >= seq) this.wire.continue(this.#lastSeq);
     else setTimeout(() => this.#progress === progress && this.#cameAgain(), RECHECK_MS).unref();
   }
 

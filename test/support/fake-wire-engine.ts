@@ -27,6 +27,8 @@ interface FakeWire {
   taken: number;
   held: number | undefined;
   accepted: number;
+  /** Accepted and not written. */
+  unwritten: OutboxRecord[];
   ended: boolean;
   saidEnd: boolean;
   closed: boolean;
@@ -43,6 +45,8 @@ export class FakeWireEngine {
   handedOver = 0;
   /** Set: rings have no room. */
   full = false;
+  /** Set: sockets take no messages; what is accepted is lost with this engine. */
+  stuck = false;
   /** Set: the vault is gone. */
   fault: Error | undefined;
   readonly #region: SharedRegion;
@@ -67,15 +71,29 @@ export class FakeWireEngine {
     };
   }
 
+  /** Messages that were accepted and not written. */
+  get unwritten(): number {
+    return [...this.wires.values()].reduce((sum, { unwritten }) => sum + unwritten.length, 0);
+  }
+
+  /** Records that the worker has yet to read. */
+  get unheard(): number {
+    return this.#inbox.length;
+  }
+
   /** What it was told and did not read is lost with it. */
   workerDied(): void {
     this.#inbox.length = 0;
     this.#wake = () => {};
   }
 
-  /** A new engine: it says where every wire stands. */
+  /** A new engine: it says where every wire stands. What its predecessor had not written is lost. */
   restart(): void {
-    for (const wire of this.wires.values()) this.#stand(wire);
+    for (const wire of this.wires.values()) {
+      wire.accepted -= wire.unwritten.length;
+      wire.unwritten = [];
+    }
+    for (const wire of this.wires.values()) this.#stand(wire, 0);
   }
 
   async close(): Promise<void> {
@@ -89,7 +107,7 @@ export class FakeWireEngine {
     if (this.fault) throw this.fault;
     this.handedOver++;
     const socket = new Socket({ fd, readable: true, writable: true, allowHalfOpen: true });
-    const state = { input: Buffer.alloc(0), started: false, taken: 0, held: undefined, accepted: 0 };
+    const state = { input: Buffer.alloc(0), started: false, taken: 0, held: undefined, accepted: 0, unwritten: [] };
     const ends = { ended: false, saidEnd: false, closed: false };
     const wire: FakeWire = { slot, generation, socket, ...state, ...ends, routes: new Map() };
     this.wires.set(slot, wire);
@@ -124,7 +142,7 @@ export class FakeWireEngine {
     switch (record.kind) {
       case recordKind.start:
         wire.started = true;
-        this.#stand(wire);
+        this.#stand(wire, record.seq ?? 0);
         break;
       case recordKind.write:
         this.#write(wire, record);
@@ -141,20 +159,34 @@ export class FakeWireEngine {
     }
   }
 
-  #stand(wire: FakeWire): void {
-    this.#say(wire, 'attached', { seq: wire.accepted, value: wire.accepted, continueSeq: wire.taken });
+  #stand(wire: FakeWire, token: number): void {
+    const value = wire.accepted - wire.unwritten.length;
+    this.#say(wire, 'attached', { seq: wire.accepted, value, continueSeq: wire.taken, token });
     wire.held = undefined;
     wire.saidEnd = false;
     if (wire.closed) this.#say(wire, 'closed', { value: this.#region.layout.wireEnd.both });
     else this.#pump(wire);
   }
 
-  #write(wire: FakeWire, { seq = 0, bytes, continues }: OutboxRecord): void {
+  #write(wire: FakeWire, record: OutboxRecord): void {
+    const { seq = 0, bytes, continues } = record;
     if (seq <= wire.accepted) return;
+    // As the engine, which would wait for what lies between.
+    if (seq !== wire.accepted + 1) throw new Error(`message ${seq} after ${wire.accepted}`);
     wire.accepted = seq;
+    if (this.stuck) {
+      wire.unwritten.push(record);
+      return;
+    }
     wire.socket.write(Buffer.from(bytes ?? []));
     this.#cell(wire, 'writtenSeq', seq);
     if (continues) this.#continue(continues);
+  }
+
+  /** Its answer waits to be written. */
+  #answered(wire: FakeWire): boolean {
+    const waiting = [...this.wires.values()].flatMap(({ unwritten }) => unwritten);
+    return waiting.some(({ continues }) => continues?.wire === wire.slot && continues.seq === wire.taken + 1);
   }
 
   #continue({ wire: slot, generation, seq }: Held): void {
@@ -202,7 +234,7 @@ export class FakeWireEngine {
 
   #holdMessage(wire: FakeWire): number {
     const bytes = messageBytes(wire.input);
-    if (bytes > 0) {
+    if (bytes > 0 && !this.#answered(wire)) {
       wire.held = wire.taken + 1;
       this.#say(wire, 'message', { seq: wire.held, bytes: Buffer.from(wire.input.subarray(0, bytes)) });
     }

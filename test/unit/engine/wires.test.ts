@@ -84,7 +84,7 @@ const names = () => {
   const kinds = Object.entries(region.layout.recordKind);
   return said.map(({ kind, seq }) => {
     const name = kinds.find(([, value]) => value === kind)?.[0];
-    return seq === undefined ? name : `${name} ${seq}`;
+    return seq === undefined || name === 'start' ? name : `${name} ${seq}`;
   });
 };
 
@@ -93,10 +93,11 @@ describe('a wire', () => {
     handOverWire.mockImplementation((_vault, slot, generation) => {
       expect(new WireRow(region, slot).read()).toMatchObject({ ...spec, generation, state: 'open', worker: 1 });
     });
-    const wire = open().open(spec, 77);
+    const wires = open();
+    const wire = wires.open(spec, 77);
     expect(handOverWire).toHaveBeenCalledWith(5, FIRST, 1, 77);
     wire.start(handler());
-    expect(names()).toEqual(['start']);
+    expect(said).toMatchObject([{ seq: wires.token }]);
   });
 
   it('leaves no row where it cannot be given away', () => {
@@ -138,7 +139,7 @@ describe('a wire', () => {
     hear(wires, wire, 'end');
     hear(wires, wire, 'closed', { value: region.layout.wireEnd.error, seq: 104 });
     expect(owner.calls).toEqual([
-      ['attached', 3],
+      ['attached', 3, 0],
       ['message', 4, Buffer.from('m')],
       ['fault', 'late', Buffer.alloc(0)],
       ['end'],
@@ -204,7 +205,8 @@ describe('a successor', () => {
     wire.start(handler());
     wire.write(Buffer.from('early'));
     expect(names()).toEqual(['start']);
-    hear(wires, wire, 'attached', { seq: 6, value: 6 });
+    expect(wire.backlog).toBe('early'.length);
+    hear(wires, wire, 'attached', { seq: 6, value: 6, token: wires.token });
     wire.write(Buffer.from('late'));
     expect(names()).toEqual(['start', 'write 7', 'write 8']);
   });
@@ -216,9 +218,46 @@ describe('a successor', () => {
     const owner = handler();
     wire.start(owner);
     hear(wires, wire, 'message', { seq: 3 });
+    // To its predecessor, or by an engine that has not heard of it.
+    hear(wires, wire, 'attached', { seq: 9, continueSeq: 8, token: wires.token ^ 1 });
+    hear(wires, wire, 'attached', { seq: 4, continueSeq: 2 });
+    hear(wires, wire, 'message', { seq: 3 });
     expect(owner.calls).toEqual([]);
-    hear(wires, wire, 'attached', { continueSeq: 2 });
+    hear(wires, wire, 'attached', { seq: 5, continueSeq: 2, token: wires.token });
     hear(wires, wire, 'message', { seq: 3 });
     expect(owner.calls.map(([name]) => name)).toEqual(['attached', 'message']);
+    expect(wire.nextSeq).toBe(6);
+  });
+
+  it('asks again where a wire stands as long as no engine has heard of it', () => {
+    open().open(spec, 77);
+    const wires = open();
+    const [wire] = wires.adopted as [Wire];
+    wires.tick();
+    wire.start(handler());
+    said = [];
+    wires.tick();
+    hear(wires, wire, 'attached', { seq: 4 });
+    expect(names()).toEqual(['start', 'start']);
+    hear(wires, wire, 'attached', { token: wires.token });
+    said = [];
+    wires.tick();
+    hear(wires, wire, 'attached');
+    expect(names()).toEqual([]);
+  });
+
+  it('fills the numbers of what its predecessor and an engine died with, and says again what it knows of it', () => {
+    open().open(spec, 77);
+    const wires = open();
+    const [wire] = wires.adopted as [Wire];
+    wire.start(handler());
+    hear(wires, wire, 'attached', { seq: 6, value: 3, token: wires.token });
+    wire.keep(5, Buffer.from('five'));
+    wire.write(Buffer.from('seven'));
+    attach(wire, 3);
+    said = [];
+    hear(wires, wire, 'attached', { seq: 3, value: 3 });
+    expect(names()).toEqual(['write 4', 'write 5', 'write 6', 'write 7']);
+    expect(said.map(({ bytes }) => String(bytes))).toEqual(['', 'five', '', 'seven']);
   });
 });

@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
+import type { FakeWireEngine } from '../../../support/fake-wire-engine.js';
 import type { Peer } from '../../../support/peer.js';
 import { answer, type Farm, frame, INTERLEAVED, meet, pass, request, setUp, startFarm, URL } from './farm.js';
 
@@ -56,6 +57,36 @@ async function nothingElse(moved: Moved, cseq: number): Promise<void> {
   await keepAlive(moved, cseq);
   expect(moved.client.pending + moved.server.pending).toBe('');
 }
+
+/** The ways in which a worker and an engine die with a message that both had and nobody wrote. */
+const LOSSES: [string, (farm: Farm, engine: FakeWireEngine) => Promise<void>][] = [
+  [
+    'the worker dies and then the engine',
+    async (farm, engine) => {
+      await farm.takeOver();
+      await vi.waitFor(() => expect(engine.unheard).toBe(0));
+      engine.stuck = false;
+      engine.restart();
+    },
+  ],
+  [
+    'the engine dies while the successor of the worker begins',
+    async (farm, engine) => {
+      await farm.takeOver();
+      engine.stuck = false;
+      engine.restart();
+    },
+  ],
+  [
+    'the engine and then the worker dies',
+    async (farm, engine) => {
+      engine.stuck = false;
+      await farm.kill();
+      engine.restart();
+      await farm.takeOver();
+    },
+  ],
+];
 
 describe.each([
   ['interleaved', interleaved],
@@ -168,6 +199,57 @@ describe.each([
     await moved.server.message();
     moved.server.send(answer(5));
     expect(await moved.client.message()).toBe(answer(5));
+    await nothingElse(moved, 6);
+  });
+
+  it.each(LOSSES)('gets one answer when %s', async (_, die) => {
+    const moved = await start();
+    const { client, server, session, farm } = moved;
+    const engine = farm.wireEngine as FakeWireEngine;
+    engine.stuck = true;
+    client.send(request('PLAY', URL, 5, [`Session: ${session}`]));
+    await vi.waitFor(() => expect(engine.unwritten).toBe(1));
+    await die(farm, engine);
+    expect(await server.message()).toBe(request('PLAY', URL, 5, ['Session: S1']));
+    server.send(answer(5, ['Session: S1']));
+    expect(await client.message()).toBe(answer(5, [`Session: ${session}`]));
+    await nothingElse(moved, 6);
+  });
+
+  it.each(LOSSES)('sets up one more stream when %s', async (_, die) => {
+    const moved = await start();
+    const { client, server, session, farm } = moved;
+    const engine = farm.wireEngine as FakeWireEngine;
+    engine.stuck = true;
+    const transport = `Transport: RTP/AVP/TCP;interleaved=2-3`;
+    client.send(request('SETUP', `${URL}/track2`, 5, [transport, `Session: ${session}`]));
+    await vi.waitFor(() => expect(engine.unwritten).toBe(1));
+    await die(farm, engine);
+    // Whose place the SETUP had whose ports are gone is not known to the server.
+    let asked = await server.message();
+    if (asked.startsWith('OPTIONS * ')) {
+      server.send(answer(5));
+      asked = await server.message();
+    }
+    expect(asked).toContain(`SETUP ${URL}/track2`);
+    server.send(answer(5, ['Session: S1', transport]));
+    expect(await client.message()).toContain('interleaved=2-3');
+    await nothingElse(moved, 6);
+  });
+
+  it.each(LOSSES)('is asked again for an answer that was on its way to the client when %s', async (_, die) => {
+    const moved = await start();
+    const { client, server, session, farm } = moved;
+    const engine = farm.wireEngine as FakeWireEngine;
+    client.send(request('GET_PARAMETER', URL, 5, [`Session: ${session}`]));
+    await server.message();
+    engine.stuck = true;
+    server.send(answer(5, ['Session: S1']));
+    await vi.waitFor(() => expect(engine.unwritten).toBe(1));
+    await die(farm, engine);
+    expect(await server.message()).toBe(request('GET_PARAMETER', URL, 5, ['Session: S1']));
+    server.send(answer(5, ['Session: S1']));
+    expect(await client.message()).toBe(answer(5, [`Session: ${session}`]));
     await nothingElse(moved, 6);
   });
 
