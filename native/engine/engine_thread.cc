@@ -42,6 +42,7 @@ EngineThread::EngineThread(table::Region& region, const Options& options)
       streams_(region, {options.index, epoll_.get(), options.vault_fd, options.gro, options.gso, options.table, options.no_offload}, counters_),
       wires_(region, {options.index, epoll_.get(), options.vault_fd, options.worker_wake_fds}, counters_),
       pacer_(options.batch_delay_us),
+      bursts_(options.batch_delay_us),
       receiver_(kBatchMessages, net::kReceiveBuffer),
       sender_(options.gso, counters_) {
   if (!epoll_) throw memory::SystemError("epoll_create1");
@@ -109,6 +110,7 @@ void EngineThread::Run() {
     wires_.Run(now_us_);
     RunTimers();
     wires_.Wake();
+    ReadClock();
   }
 }
 
@@ -148,26 +150,44 @@ int EngineThread::SleepMs() const {
   return wires_.waiting() ? std::min(static_cast<int>(kTickMs), streams_.SleepMs()) : streams_.SleepMs();
 }
 
-bool EngineThread::SawPackets(int ready) const {
-  return std::any_of(events_.begin(), events_.begin() + std::max(ready, 0), [](const epoll_event& event) {
-    return event.data.ptr != nullptr && (event.data.u64 & wire::kWireTag) == 0;
-  });
-}
-
 int EngineThread::Wait() {
+  const int64_t idle_since_us = now_us_;
   const int ready = ::epoll_wait(epoll_.get(), events_.data(), kEvents, SleepMs());
   ReadClock();
   counters_.Add(Counter::loops, 1);
-  if (!SawPackets(ready)) return std::max(ready, 0);
-  counters_.Add(Counter::wakes, 1);
-  const int delay_us = pacer_.OnWake(now_us_);
-  if (delay_us == 0) return ready;
+  const int delay_us = DelayUs(std::max(ready, 0), now_us_ - idle_since_us);
+  if (delay_us == 0) return std::max(ready, 0);
   counters_.Add(Counter::delayed_wakes, 1);
+  NoteWires(ready);  // nobody tells of these again
   const timespec wait{0, delay_us * 1000L};
   ::nanosleep(&wait, nullptr);
   const int gathered = ::epoll_wait(epoll_.get(), events_.data(), kEvents, 0);
   ReadClock();
   return std::max(gathered, 0);
+}
+
+void EngineThread::NoteWires(int ready) {
+  for (const epoll_event& event : std::span(events_).first(static_cast<size_t>(ready))) NoteWire(event);
+}
+
+bool EngineThread::NoteWire(const epoll_event& event) {
+  if ((event.data.u64 & wire::kWireTag) == 0) return false;
+  wires_.OnEvent(*reinterpret_cast<wire::Wire*>(event.data.u64 & ~wire::kWireTag), event.events);
+  return true;
+}
+
+// How long to gather what comes behind that which has come.
+int EngineThread::DelayUs(int ready, int64_t slept_us) {
+  bool packets = false;
+  bool frames = false;
+  for (const epoll_event& event : std::span(events_).first(static_cast<size_t>(ready))) {
+    const bool wire = (event.data.u64 & wire::kWireTag) != 0;
+    frames |= wire;
+    packets |= !wire && event.data.ptr != nullptr;
+  }
+  if (!packets && !frames) return 0;
+  counters_.Add(Counter::wakes, 1);
+  return std::max(packets ? pacer_.OnWake(now_us_) : 0, frames && !wires_.busy() ? bursts_.OnWake(slept_us) : 0);
 }
 
 // Fills the batch from the first ready sockets; gives how many of them.
@@ -180,9 +200,7 @@ int EngineThread::Receive(std::span<const epoll_event> events) {
     ++taken;
     if (event.data.ptr == nullptr) {
       DrainWake();
-    } else if ((event.data.u64 & wire::kWireTag) != 0) {
-      wires_.OnEvent(*reinterpret_cast<wire::Wire*>(event.data.u64 & ~wire::kWireTag), event.events);
-    } else {
+    } else if (!NoteWire(event)) {
       ReceiveFrom(*static_cast<Leg*>(event.data.ptr));
     }
   }

@@ -13,6 +13,7 @@
 
 #include "counters/counters.h"
 #include "engine/batch_pacer.h"
+#include "engine/burst_pacer.h"
 #include "engine/stream_set.h"
 #include "flow/leg.h"
 #include "memory/unique_fd.h"
@@ -72,7 +73,9 @@ class EngineThread {
   void Split(flow::Leg& leg, const net::Datagram& datagram);
   void LookUp(flow::Packet& packet);
   void DrainWake();
-  bool SawPackets(int ready) const;
+  void NoteWires(int ready);
+  bool NoteWire(const epoll_event& event);
+  int DelayUs(int ready, int64_t slept_us);
   int SleepMs() const;
   void TakeInbox();
   void Announce(flow::Decision::Change change, flow::Leg& leg);
@@ -86,6 +89,7 @@ class EngineThread {
   StreamSet streams_;
   wire::WireSet wires_;
   BatchPacer pacer_;
+  BurstPacer bursts_;
   net::UdpReceiver receiver_;
   net::UdpSender sender_;
   std::vector<table::CommandRing> commands_;  // by worker
@@ -96,7 +100,7 @@ class EngineThread {
   uint32_t used_ = 0;
   uint32_t outgoing_used_ = 0;
 
-  int64_t now_us_ = 0;  // one reading per wake
+  int64_t now_us_ = 0;  // read at each wake, and when its work is done
   table::Millis now_ms_ = 0;
   table::Millis next_tick_ = 0;
 
