@@ -33,9 +33,9 @@ afterEach(async () => {
   await appliance.stop(/ended: SIGKILL; starting another/);
 });
 
-async function play(): Promise<CheckedClient> {
+async function play(number: number): Promise<CheckedClient> {
   const socket = await net.client.connect(NET.client.edge, PORT);
-  const client = new CheckedClient(socket, `rtsp://${NET.client.edge}:${PORT}/checked`);
+  const client = new CheckedClient(origin, socket, `rtsp://${NET.client.edge}:${PORT}/checked-${number}`);
   await client.play();
   return client;
 }
@@ -66,7 +66,7 @@ it.each([
 ])('kill -9 of %s at random moments ends no connection, loses no byte and answers nothing twice', async (_, which) => {
   const held = () => resources(appliance.pid).descriptors;
   const before = held();
-  const clients = await Promise.all(Array.from({ length: CLIENTS }, play));
+  const clients = await Promise.all(Array.from({ length: CLIENTS }, (_, i) => play(i)));
   let killed = false;
   const talks = clients.map((client) => client.talk(() => killed));
   await killAtRandom(which, KILLS);

@@ -14,14 +14,30 @@ const LARGEST = 65_535;
 const LARGE_EVERY = 997;
 const FRAMES_PER_TURN = 2;
 const TURN_MS = 5;
+/**
+ * Bytes of frames on their way to one end. Less than the appliance keeps for a peer that does not read: what it may drop
+ * by policy is never sent, however long a machine that is busy keeps both ends waiting.
+ */
+const MAX_UNDERWAY = 256 * 1024;
+/** An origin sends so many times as much to a client that it sends to without regard. */
+const FLOOD = 10;
 /** A server's own requests, and a client's receiver reports. */
 const ASK_EVERY_TURNS = 20;
 
+const seedOf = (channel: number, number: number): number => Math.imul(number + 1, 0x9e3779b1) ^ channel;
+
+function payloadSize(channel: number, number: number): number {
+  if (number % LARGE_EVERY === LARGE_EVERY - 1) return LARGEST;
+  return RTP_HEADER + 4 + ((seedOf(channel, number) >>> 8) % USUAL_MAX);
+}
+
 /** Payload of the frame with that number on that channel: an RTP header, then bytes that follow from both. */
 function payloadOf(channel: number, number: number): Buffer {
-  const seed = Math.imul(number + 1, 0x9e3779b1) ^ channel;
-  const size = number % LARGE_EVERY === LARGE_EVERY - 1 ? LARGEST : RTP_HEADER + 4 + ((seed >>> 8) % USUAL_MAX);
-  const bytes = Buffer.alloc(size, Buffer.from([seed & 0xff, (seed >>> 8) & 0xff, (seed >>> 16) & 0xff, 0x24]));
+  const seed = seedOf(channel, number);
+  const bytes = Buffer.alloc(
+    payloadSize(channel, number),
+    Buffer.from([seed & 0xff, (seed >>> 8) & 0xff, (seed >>> 16) & 0xff, 0x24]),
+  );
   bytes[0] = 0x80;
   bytes[1] = 96;
   bytes.writeUInt16BE(number & 0xffff, 2);
@@ -37,9 +53,12 @@ function frameOf(channel: number, number: number): Buffer {
   return Buffer.concat([head, payload]);
 }
 
-/** Frames of one channel, each of which must be the next. */
+/** Frames of one channel, each of which must be the next, or a later one where some may be missing. */
 class Incoming {
   next = 0;
+  missed = 0;
+  /** Of those that came, and those that are missing. */
+  bytes = 0;
   readonly #channel: number;
   readonly #amiss: string[];
 
@@ -48,13 +67,19 @@ class Incoming {
     this.#amiss = amiss;
   }
 
-  take(frame: Buffer): void {
+  take(frame: Buffer, mayMiss: boolean): void {
     const payload = frame.subarray(HEADER);
     const number = payload.length < RTP_HEADER + 4 ? -1 : payload.readUInt32BE(RTP_HEADER);
+    if (mayMiss) this.#miss(number);
     if (number !== this.next) this.#amiss.push(`channel ${this.#channel}: frame ${number} in place of ${this.next}`);
     else if (!payload.equals(payloadOf(this.#channel, number)))
       this.#amiss.push(`channel ${this.#channel}: frame ${number} is damaged`);
     this.next = number + 1;
+    this.bytes += frame.length;
+  }
+
+  #miss(until: number): void {
+    for (; this.next < until; this.next++, this.missed++) this.bytes += HEADER + payloadSize(this.#channel, this.next);
   }
 }
 
@@ -69,6 +94,13 @@ abstract class CheckedEnd {
   readonly amiss: string[] = [];
   readonly socket: Socket;
   closed = false;
+  /** The other end of the session, once it is known. */
+  partner: CheckedEnd | undefined;
+  /** Whole frames may be missing in what comes. */
+  mayMiss = false;
+  /** What comes is sent without regard to what was read. */
+  flooded = false;
+  bytesSent = 0;
   protected timer: NodeJS.Timeout | undefined;
   protected readonly incoming = new Map<number, Incoming>();
   /** Channels that we send on, and the number of the next frame. */
@@ -79,7 +111,7 @@ abstract class CheckedEnd {
     socket.setNoDelay(true);
     const parser = new RtspParser({
       onMessage: (message) => this.receive(message),
-      onFrame: (channel, frame) => this.#incomingOn(channel).take(frame),
+      onFrame: (channel, frame) => this.#incomingOn(channel).take(frame, this.mayMiss),
     });
     socket.on('data', (chunk: Buffer) => {
       try {
@@ -100,20 +132,32 @@ abstract class CheckedEnd {
     return [...this.incoming.values()].reduce((sum, { next }) => sum + next, 0);
   }
 
+  get framesMissed(): number {
+    return [...this.incoming.values()].reduce((sum, { missed }) => sum + missed, 0);
+  }
+
   get framesSent(): number {
     return [...this.outgoing.values()].reduce((sum, next) => sum + next, 0);
   }
 
   protected abstract receive(message: RtspMessage): void;
 
-  /** As many frames as the socket takes without gathering them. */
+  /** As many frames as the socket takes without gathering them, and the other end will soon have read. */
   protected sendFrames(count: number): void {
-    for (let i = 0; i < count && !this.socket.writableNeedDrain; i++) {
+    const rounds = this.partner?.flooded ? count * FLOOD : count;
+    for (let i = 0; i < rounds && !this.socket.writableNeedDrain && this.#mayGoOn; i++) {
       for (const [channel, number] of this.outgoing) {
-        this.socket.write(frameOf(channel, number));
+        const frame = frameOf(channel, number);
+        this.socket.write(frame);
+        this.bytesSent += frame.length;
         this.outgoing.set(channel, number + 1);
       }
     }
+  }
+
+  get #mayGoOn(): boolean {
+    const received = [...(this.partner?.incoming.values() ?? [])].reduce((sum, { bytes }) => sum + bytes, 0);
+    return this.partner?.flooded || this.bytesSent - received < MAX_UNDERWAY;
   }
 
   protected write(head: readonly string[], body = ''): void {
@@ -143,11 +187,17 @@ const SDP = [
 
 /** A connection of the checked origin. Media flows from PLAY to TEARDOWN, with questions to the client in between. */
 class OriginEnd extends CheckedEnd {
+  readonly #origin: CheckedOrigin;
   #session = '';
   #turns = 0;
   #asked = 0;
   #unanswered: number[] = [];
   tornDown = false;
+
+  constructor(origin: CheckedOrigin, socket: Socket) {
+    super(socket);
+    this.#origin = origin;
+  }
 
   protected override receive(message: RtspMessage): void {
     const cseq = message.headers.get('CSeq') ?? '';
@@ -172,6 +222,7 @@ class OriginEnd extends CheckedEnd {
         break;
       }
       case 'PLAY':
+        this.#origin.meet(this, request.uri);
         this.write([...ok, ...session]);
         this.timer ??= setInterval(() => this.#turn(), TURN_MS);
         break;
@@ -206,9 +257,11 @@ export class CheckedClient extends CheckedEnd {
     | { cseq: number; method: string; resolve(message: RtspMessage): void; reject(error: Error): void }
     | undefined;
 
-  constructor(socket: Socket, url: string) {
+  /** `url`: its own; its path is how the origin knows whom it serves. */
+  constructor(origin: CheckedOrigin, socket: Socket, url: string) {
     super(socket);
     this.#url = url;
+    origin.expect(this, url);
     socket.on('close', () => {
       const waiting = this.#waiting;
       if (!waiting) return;
@@ -237,11 +290,16 @@ export class CheckedClient extends CheckedEnd {
 
   #session = '';
 
+  /** Something to be answered at once, or whenever the answer is read. */
+  async keepAlive(): Promise<void> {
+    await this.#ask('GET_PARAMETER', this.#url, [`Session: ${this.#session}`]);
+  }
+
   /** One request after the other until `until` says so; each must get its answer, and no other. */
   async talk(until: () => boolean): Promise<void> {
     while (!until() && !this.closed) {
       // A connection that closed is amiss, which is noted there.
-      await this.#ask('GET_PARAMETER', this.#url, [`Session: ${this.#session}`]).catch(() => {});
+      await this.keepAlive().catch(() => {});
       await new Promise((resolve) => setTimeout(resolve, Math.random() * 20));
     }
   }
@@ -285,13 +343,26 @@ export class CheckedClient extends CheckedEnd {
 /** An origin that notes what is amiss on any of its connections. */
 export class CheckedOrigin {
   readonly ends: OriginEnd[] = [];
+  readonly #clients = new Map<string, CheckedClient>();
   #server: Server | undefined;
 
   /** `listen`: makes the server, with this as its connection listener. */
   static async start(listen: (onConnection: (socket: Socket) => void) => Promise<Server>): Promise<CheckedOrigin> {
     const origin = new CheckedOrigin();
-    origin.#server = await listen((socket) => origin.ends.push(new OriginEnd(socket)));
+    origin.#server = await listen((socket) => origin.ends.push(new OriginEnd(origin, socket)));
     return origin;
+  }
+
+  expect(client: CheckedClient, url: string): void {
+    this.#clients.set(new URL(url).pathname, client);
+  }
+
+  /** The client at that URL is on the other side of this connection. */
+  meet(end: OriginEnd, url: string): void {
+    const client = this.#clients.get(new URL(url).pathname);
+    if (!client) throw new Error(`nobody was expected at ${url}`);
+    end.partner = client;
+    client.partner = end;
   }
 
   get amiss(): string[] {
