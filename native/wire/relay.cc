@@ -166,7 +166,8 @@ void Relay::Unblock(Wire& wire) {
 // ---------------------------------------------------------------- reading
 
 void Relay::Read(Wire& wire) {
-  if (!wire.started || wire.held_bytes != 0 || !wire.readable || wire.state != table::kWireOpen || !Prove(wire)) return;
+  if (!wire.started || !wire.readable || wire.state != table::kWireOpen || !Prove(wire)) return;
+  if (wire.held_bytes != 0) return CheckHeld(wire);
   if (wire.blocked_on != nullptr) return CheckOverflow(wire);
   wire.readable = false;
   if (wire.wanted > kLargePiece && !wire.fin && !wire.failed && WaitingBytes(wire.fd.get()) < wire.wanted) return;
@@ -187,10 +188,10 @@ void Relay::Read(Wire& wire) {
   if (waits) return;
   if (bytes.size() == kScratch) {
     wire.readable = true;
-    Ready(wire);
-  } else if (wire.fin) {
-    PeerEnded(wire);  // what may be left never becomes whole
+    return Ready(wire);
   }
+  wire.behind_since = 0;
+  if (wire.fin) PeerEnded(wire);  // what may be left never becomes whole
 }
 
 void Relay::Walk(Wire& wire, std::span<uint8_t> bytes) {

@@ -17,6 +17,9 @@ using table::WireLedger;
 
 namespace {
 
+// Frames also gather while an engine, a worker or a network is away; a peer that reads has caught up by then.
+constexpr table::Millis kCatchUpMs = 2'000;
+
 table::Millis Millis(int64_t now_us) { return static_cast<table::Millis>(now_us) / 1000; }
 
 }  // namespace
@@ -171,17 +174,35 @@ void Relay::AccountDropped(Wire& from, const FrameRun& run) {
 
 // ---------------------------------------------------------------- peers that do not read
 
-// More waits for a peer than may: whole frames go, or the peer.
+// More waits than may, and not just now. Once it is so, there is no more patience until nothing waits.
+bool Relay::Overflows(Wire& wire, size_t& waiting, size_t limit) {
+  waiting = WaitingBytes(wire.fd.get());
+  if (waiting <= limit) return false;
+  if (wire.behind_since == 0) wire.behind_since = Millis(now_us_);
+  return Millis(now_us_) - wire.behind_since >= kCatchUpMs;
+}
+
+// Whole frames go, or the peer that does not read them.
 void Relay::CheckOverflow(Wire& wire) {
   wire.readable = false;
   Wire& to = *wire.blocked_on;
   if (!to.settled) return;
-  const size_t waiting = WaitingBytes(wire.fd.get());
   const size_t limit = std::min(region_.interleaved_backlog(), wire.backlog_max);
-  if (waiting <= limit) return;
+  size_t waiting = 0;
+  if (!Overflows(wire, waiting, limit)) return;
   if (region_.interleaved_overflow() == table::kOverflowDropFrames) return DropFrames(wire, to, waiting - limit / 2);
   counters_.Add(Counter::wire_overflow_closes, 1);
   Finish(to, table::kEndFrames);
+}
+
+// A message for a peer that does not read holds the media behind it. It is in our hands and its worker's, and need
+// not lie here any longer.
+void Relay::CheckHeld(Wire& wire) {
+  wire.readable = false;
+  size_t waiting = 0;
+  const size_t limit = std::min(region_.interleaved_backlog(), wire.backlog_max);
+  const bool answered = wire.answered_seq == wire.ledger.now.messages_taken + 1;
+  if (answered && Overflows(wire, waiting, limit)) Continue(wire, wire.answered_seq);
 }
 
 void Relay::DropFrames(Wire& from, Wire& to, size_t excess) {

@@ -85,6 +85,7 @@ struct Wire {
   std::vector<Route> routes;
   Wire* sink = nullptr;                 // that took frames last, while this wire is its source
   Wire* blocked_on = nullptr;           // that takes no frame now
+  table::Millis behind_since = 0;       // more frames than may wait for it since then; 0 = they do not
   std::vector<Wire*> waiters;           // wires that are blocked on this one, or settle after it
 
   uint8_t notices = 0;

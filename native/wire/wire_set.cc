@@ -27,6 +27,9 @@ constexpr table::Millis kLingerMs = 5'000;            // for the peer's FIN afte
 constexpr table::Millis kArrivalMs = 5'000;           // for the descriptor of a wire that was heard of
 // Of a receive buffer, what surely holds payload: the kernel's own share is at most the rest.
 constexpr uint32_t kPayloadShare = 4;
+// What the kernel has merged into one piece (half a megabyte at most) it counts as a whole until the last byte of it is
+// taken. The beginning of a frame at its end must leave room for the rest, or nothing more would ever come.
+constexpr uint32_t kLeastRoom = 512 * 1024;
 
 table::Millis MonotonicMillis() {
   timespec now{};
@@ -40,12 +43,19 @@ uint32_t ReceiveBuffer(int fd) {
   return ::getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, &length) == 0 ? static_cast<uint32_t>(bytes) : 0;
 }
 
+// The receive buffer a connection grows to by itself if a reader waits for so much at once: at most what
+// net.ipv4.tcp_rmem allows, for which one needs no rights.
+void GrowReceiveBuffer(int fd, int bytes) {
+  const int one = 1;
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes));
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof(one));
+}
+
 // Room for as many bytes as may wait for a peer that does not read; gives how many surely fit.
 uint32_t PrepareConnection(int fd, uint32_t backlog) {
-  const int wanted = static_cast<int>(std::min<uint32_t>(backlog, INT_MAX / kPayloadShare) * 2);  // the kernel doubles it
-  if (::setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &wanted, sizeof(wanted)) != 0) {
-    ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &wanted, sizeof(wanted));
-  }
+  const auto wanted = static_cast<int>(std::clamp<uint32_t>(backlog, kLeastRoom, INT_MAX / kPayloadShare) * 2);
+  // The kernel doubles it.
+  if (::setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &wanted, sizeof(wanted)) != 0) GrowReceiveBuffer(fd, wanted);
   const int on = 1;
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   return ReceiveBuffer(fd) / kPayloadShare;
@@ -247,6 +257,9 @@ void WireSet::CheckTimes(Wire& wire) {
     if (now_ - wire.shut_at > kLingerMs) relay_.Finish(wire, table::kEndLinger);
   } else if (wire.IsLate(now_, region_.message_deadline_ms())) {
     relay_.RaiseFault(wire, table::kFaultLate);
+  } else if (wire.blocked_on != nullptr || wire.held_bytes != 0) {  // where nothing more can come, nothing tells that too much waits
+    wire.readable = true;
+    relay_.Ready(wire);
   }
 }
 

@@ -380,12 +380,12 @@ export const OPTIONS = {
   ),
   'interleaved-backlog': one(
     value.bytes(64 * 1024, 64 * 1024 * 1024),
-    'Media inside an RTSP connection that may wait for a reader that is too slow. The kernel keeps it: without CAP_NET_ADMIN at most half of `net.core.rmem_max`.',
+    'Media inside an RTSP connection that may wait for a reader that is too slow. The kernel keeps it: without CAP_NET_ADMIN at most a quarter of what `net.ipv4.tcp_rmem` allows.',
     { unit: 'bytes', standard: '1M' },
   ),
   'interleaved-overflow': one(
     value.choice(OVERFLOWS),
-    'What happens when more waits than `interleaved-backlog`: whole frames are dropped, or the connection is closed.',
+    'What happens when more waits than `interleaved-backlog` for two seconds: whole frames are dropped, or the connection is closed.',
     { standard: 'drop-frames' },
   ),
   ...LIMIT_OPTIONS,

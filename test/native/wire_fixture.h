@@ -6,12 +6,16 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -21,6 +25,7 @@
 #include "check.h"
 #include "memory/cell.h"
 #include "memory/memfd.h"
+#include "wire/kernel_counts.h"
 #include "wire/wire_set.h"
 
 namespace penstock::test {
@@ -34,9 +39,45 @@ struct Stopped {};
 struct Connection {
   UniqueFd peer;  // the client's or the server's end
   UniqueFd ours;  // as the vault keeps it
+  int64_t from_peer = 0;  // what OnTheWay says when nothing is: the kernel counts the SYN here and there
+  int64_t to_peer = 0;
 };
 
-inline Connection Connect() {
+// Of net/tcp_states.h.
+inline constexpr uint8_t kTcpClose = 7;
+// The peer's FIN or reset has not come: established, or we have sent our own.
+inline bool IsOpenEnded(uint8_t state) { return state == 1 || state == 4 || state == 5; }
+
+inline tcp_info InfoOf(const UniqueFd& fd) {
+  tcp_info info{};
+  socklen_t length = sizeof(info);
+  CHECK_EQ(::getsockopt(fd.get(), IPPROTO_TCP, TCP_INFO, &info, &length), 0);
+  return info;
+}
+// What the peer's kernel has not acknowledged yet.
+inline int UnsentBytes(const UniqueFd& fd) {
+  int bytes = 0;
+  CHECK_EQ(::ioctl(fd.get(), SIOCOUTQ, &bytes), 0);
+  return bytes;
+}
+
+// Bytes on their way from the one end to the other, FIN included; or what they bring about is: an acknowledgement,
+// which may wait a moment, and lets more go. The loopback interface is not always done when the call that sends returns.
+inline int64_t OnTheWay(const UniqueFd& from, const UniqueFd& to) {
+  const tcp_info sender = InfoOf(from);
+  const int64_t sent = static_cast<int64_t>(sender.tcpi_bytes_acked) + UnsentBytes(from) - sender.tcpi_notsent_bytes;
+  return sent - static_cast<int64_t>(InfoOf(to).tcpi_bytes_received);
+}
+inline bool AwaitsAcknowledgement(const UniqueFd& fd) { return InfoOf(fd).tcpi_unacked > 0; }
+
+// Buffers that a few frames fill, of the peer's receiving and our sending. Made smaller later, they would not keep what
+// had been promised, and throw away what comes until it is sent again.
+inline constexpr int kSmallBuffer = 16 * 1024;
+inline void Shrink(const UniqueFd& fd, int buffer) {
+  CHECK_EQ(::setsockopt(fd.get(), SOL_SOCKET, buffer, &kSmallBuffer, sizeof(kSmallBuffer)), 0);
+}
+
+inline Connection Connect(bool small = false) {
   UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in at{};
   at.sin_family = AF_INET;
@@ -47,10 +88,16 @@ inline Connection Connect() {
   CHECK_EQ(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&at), &length), 0);
   Connection out;
   out.peer.Reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (small) Shrink(out.peer, SO_RCVBUF);
   CHECK_EQ(::connect(out.peer.get(), reinterpret_cast<sockaddr*>(&at), length), 0);
   out.ours.Reset(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
   CHECK(out.ours);
+  if (small) Shrink(out.ours, SO_SNDBUF);
   ::fcntl(out.peer.get(), F_SETFL, O_NONBLOCK);
+  const int on = 1;  // what is sent leaves
+  CHECK_EQ(::setsockopt(out.peer.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
+  out.from_peer = OnTheWay(out.peer, out.ours);
+  out.to_peer = OnTheWay(out.ours, out.peer);
   return out;
 }
 
@@ -74,14 +121,6 @@ inline std::string Text(std::span<const uint8_t> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// Segments are on their way. What a closed window keeps back is not.
-inline bool HasUnacknowledged(const UniqueFd& socket) {
-  tcp_info info{};
-  socklen_t length = sizeof(info);
-  if (!socket || ::getsockopt(socket.get(), IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return false;
-  return info.tcpi_state == TCP_ESTABLISHED && info.tcpi_unacked > 0;
-}
-
 // A peer's end: sends all, receives what is there.
 inline void SendAll(const UniqueFd& peer, const std::string& bytes) {
   CHECK_EQ(::send(peer.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL), bytes.size());
@@ -98,6 +137,7 @@ inline bool AtEnd(const UniqueFd& peer) {
   return ::recv(peer.get(), &byte, 1, MSG_PEEK) == 0;
 }
 inline void Reset(UniqueFd& peer) {
+  if (!peer) return;
   const linger now{1, 0};
   CHECK_EQ(::setsockopt(peer.get(), SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
   peer.Reset();
@@ -108,10 +148,14 @@ struct Heard {
   std::string bytes;
 };
 
+// Nothing takes so long that is not stuck.
+inline constexpr std::chrono::seconds kPatience{60};
+
 struct RigOptions {
   uint32_t backlog = 1 << 20;
   table::Overflow overflow = table::kOverflowDropFrames;
   uint32_t ring_bytes = 256 * 1024;
+  bool small_client = false;  // a few frames fill what the client's side keeps
 };
 
 class WireRig {
@@ -120,7 +164,7 @@ class WireRig {
   static constexpr uint32_t kServer = 1;
   static constexpr uint32_t kOther = 2;
 
-  explicit WireRig(RigOptions options = {}) {
+  explicit WireRig(RigOptions options = {}) : small_client_(options.small_client) {
     const table::RegionHeader plan = table::PlanRegion({.workers = 1,
                                                         .engine_threads = 1,
                                                         .services = 1,
@@ -157,7 +201,7 @@ class WireRig {
     memory::StoreRelease(row.state, static_cast<uint32_t>(table::kRowOpen));
   }
   void Open(uint32_t slot, table::WireKind kind, bool start = true) {
-    connections_[slot] = Connect();
+    connections_[slot] = Connect(small_client_ && slot == kClient);
     OpenRow(slot, kind);
     HandOver(slot);
     if (start) Push(table::kRecordStart, slot);
@@ -270,15 +314,38 @@ class WireRig {
       set_->Wake();
     });
   }
-  // Until nothing more happens by itself. What was sent may take a while to arrive on a busy machine.
+  // Until nothing more happens by itself. What has arrived before a turn is seen by it.
   void Settle() {
-    int patience = 1000;
+    const auto end = std::chrono::steady_clock::now() + kPatience;
+    for (bool travelled = true; !stopped_ && (travelled || !quiet_);) {
+      CHECK(std::chrono::steady_clock::now() < end);
+      travelled = Travels();
+      Turn(travelled ? 1 : 0);
+    }
+  }
+  // Time goes by, in which the engine did other things.
+  void Later(int64_t ms) { now_us_ += ms * 1000; }
+  // Bytes that are not where they are to go: in our socket, or on the way out of it at either end.
+  size_t Underway(uint32_t slot) {
+    size_t sum = 0;
+    for (const UniqueFd* fd : {&Peer(slot), &Ours(slot)}) {
+      if (*fd && InfoOf(*fd).tcpi_state != kTcpClose) sum += static_cast<size_t>(UnsentBytes(*fd));
+    }
+    return sum + wire::WaitingBytes(Ours(slot).get());
+  }
+  // Until all was dealt with that these peers send and get; `meanwhile`: what makes room for it.
+  template <typename Do>
+  void SettleAll(std::initializer_list<uint32_t> slots, Do meanwhile) {
+    const auto end = std::chrono::steady_clock::now() + kPatience;
     do {
-      Turn(3);
-    } while (!stopped_ && (!quiet_ || InFlight()) && --patience > 0);
+      CHECK(std::chrono::steady_clock::now() < end);
+      meanwhile();
+      Settle();
+    } while (std::any_of(slots.begin(), slots.end(), [this](uint32_t slot) { return Underway(slot) > 0; }));
+    meanwhile();
   }
   void Pass(int64_t ms) {
-    now_us_ += ms * 1000;
+    Later(ms);
     Guard([&] { set_->Tick(now_us_); });
     Settle();
   }
@@ -286,9 +353,17 @@ class WireRig {
   void Forget(uint32_t slot) { connections_.erase(slot); }
 
  private:
-  bool InFlight() const {
+  // Some bytes, or the end of a connection, have left the one side and not reached the other.
+  bool Travels() {
     for (const auto& [slot, connection] : connections_) {
-      if (HasUnacknowledged(connection.peer) || HasUnacknowledged(connection.ours)) return true;
+      if (!connection.ours) continue;
+      const uint8_t state = InfoOf(connection.ours).tcpi_state;
+      if (!connection.peer && IsOpenEnded(state)) return true;
+      if (!connection.peer || state == kTcpClose || InfoOf(connection.peer).tcpi_state == kTcpClose) continue;
+      const bool travels = OnTheWay(connection.peer, connection.ours) > connection.from_peer ||
+                           OnTheWay(connection.ours, connection.peer) > connection.to_peer ||
+                           AwaitsAcknowledgement(connection.peer) || AwaitsAcknowledgement(connection.ours);
+      if (travels) return true;
     }
     return false;
   }
@@ -321,6 +396,7 @@ class WireRig {
     CHECK(region_->Outbox(0, 0).Push(record, Bytes8(bytes)));
   }
 
+  const bool small_client_;
   UniqueFd memfd_;
   std::optional<memory::Mapping> mapping_;
   std::optional<table::Region> region_;
