@@ -79,6 +79,12 @@ export function configWarnings(config: ConfigSpec): string[] {
   if (config.latching === 'any') {
     warnings.push('latching "any" lets any host that finds a media port inject media or take the place of a peer');
   }
+  const everybody = config.proxyProtocolFrom.filter((network) => network.endsWith('/0'));
+  if (everybody.length > 0) {
+    warnings.push(
+      `proxy-protocol-from ${everybody.join(', ')} lets any host pass for any client, and sends media there`,
+    );
+  }
   const admin = config.admin?.address;
   if (admin !== undefined && admin !== '::1' && !admin.startsWith('127.')) {
     warnings.push(`admin ${admin} can be reached from other machines and knows no passwords`);

@@ -344,10 +344,12 @@ zzzzzzzzzzzz: 1
 
 describe('warnings', () => {
   it('speak of risky options and of variables that look mistyped', () => {
-    const flags = { server, latching: 'any', admin: '0.0.0.0:9000' };
+    const everybody = ['10.0.0.5', '::/0'];
+    const flags = { server, latching: 'any', admin: '0.0.0.0:9000', 'proxy-protocol-from': everybody };
     const { warnings } = load({ flags, env: { PENSTOCK_WORKRES: '2', PENSTOCKER: 'x', PENSTOCK_SOMETHING_ELSE: 'x' } });
     expect(warnings).toEqual([
       expect.stringContaining('latching "any"'),
+      expect.stringContaining('proxy-protocol-from ::/0 lets any host'),
       expect.stringContaining('admin 0.0.0.0 can be reached from other machines'),
       'PENSTOCK_WORKRES is not an option; did you mean PENSTOCK_WORKERS?',
     ]);
