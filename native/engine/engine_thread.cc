@@ -10,9 +10,9 @@
 #include <ctime>
 #include <string>
 
+#include "flow/rewriting.h"
 #include "memory/system_error.h"
 #include "net/segments.h"
-#include "rtp/rewriter.h"
 
 namespace penstock::engine {
 namespace {
@@ -39,8 +39,11 @@ EngineThread::EngineThread(table::Region& region, const Options& options)
       options_(options),
       counters_(*region.Counters(options.index)),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
-      streams_(region, {options.index, epoll_.get(), options.vault_fd, options.gro, options.gso, options.table, options.no_offload}, counters_),
-      wires_(region, {options.index, epoll_.get(), options.vault_fd, options.worker_wake_fds}, counters_),
+      wires_(region, {options.index, epoll_.get(), options.vault_fd, options.worker_wake_fds, nullptr, options.gso}, counters_),
+      streams_(region,
+               {options.index, epoll_.get(), options.vault_fd, options.gro, options.gso, options.table,
+                options.no_offload, wires_.bridge()},
+               counters_),
       pacer_(options.batch_delay_us),
       bursts_(options.batch_delay_us),
       receiver_(kBatchMessages, net::kReceiveBuffer),
@@ -283,18 +286,19 @@ void EngineThread::Measure() {
 void EngineThread::Rewrite() {
   for (const Packet& packet : packets()) {
     if (packet.verdict != Verdict::forwarded) continue;
-    const table::Rewrite& rewrite = packet.leg->opposite()->rewrite();
-    if (rewrite.flags == 0) continue;
-    const bool changed = packet.kind == rtp::Kind::kRtp ? rtp::RewriteRtp(rewrite, packet.bytes)
-                                                        : rtp::RewriteRtcp(rewrite, packet.bytes);
-    if (changed) counters_.Add(Counter::rewritten, 1);
+    if (flow::Rewrite(packet)) counters_.Add(Counter::rewritten, 1);
   }
 }
 
 void EngineThread::Send() {
   for (const Packet& packet : packets()) {
     if (packet.verdict != Verdict::forwarded) continue;
-    outgoing_[outgoing_used_++] = {&packet.leg->opposite()->target(), packet.bytes};
+    Leg& out = *packet.leg->opposite();
+    if (out.is_channel()) {
+      out.way()->Put(packet.bytes);
+    } else {
+      outgoing_[outgoing_used_++] = {&out.target(), packet.bytes};
+    }
   }
   sender_.Send({outgoing_.data(), outgoing_used_});
 }
@@ -307,9 +311,9 @@ void EngineThread::Account() {
     const Packet& packet = packets_[i];
     Leg& leg = *packet.leg;
     counters_.Add(packet.verdict, 1);
-    if (packet.verdict == Verdict::forwarded && outgoing_[sent++].sent) {
-      leg.opposite()->AccountSent(packet.bytes.size());
-    }
+    // What went into a queue is counted when it leaves that.
+    const bool by_socket = packet.verdict == Verdict::forwarded && !leg.opposite()->is_channel();
+    if (by_socket && outgoing_[sent++].sent) leg.opposite()->AccountSent(packet.bytes.size());
     if (leg.data() == nullptr) continue;
     leg.AccountReceived(packet);
     if (leg.kernel().entered && packet.verdict == Verdict::forwarded && packet.kind == rtp::Kind::kRtp) {

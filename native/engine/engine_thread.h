@@ -86,8 +86,8 @@ class EngineThread {
   const Options options_;
   counters::CounterBlock& counters_;
   memory::UniqueFd epoll_;
-  StreamSet streams_;
   wire::WireSet wires_;
+  StreamSet streams_;
   BatchPacer pacer_;
   BurstPacer bursts_;
   net::UdpReceiver receiver_;

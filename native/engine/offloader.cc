@@ -128,6 +128,7 @@ TierReason Offloader::Plan(Leg& leg, Millis now, relay_key& key, relay_flow& flo
   if (leg.state() != table::kLegLatched && leg.state() != table::kLegRelearning) return table::kReasonWaiting;
   if (leg.kernel().unfit_until > now) return table::kReasonUnfit;
   Leg* const out = leg.opposite();
+  if (out != nullptr && out->is_channel()) return table::kReasonBridged;
   if (out == nullptr || !out->target().usable()) return table::kReasonNoRemote;
   if (out->rewrite().flags != 0) return table::kReasonRewriting;
   if (leg.rate().limited()) return table::kReasonLimited;

@@ -41,7 +41,11 @@ StreamSet::StreamSet(table::Region& region, const Options& options, counters::Co
   }
 }
 
-StreamSet::~StreamSet() = default;
+StreamSet::~StreamSet() {
+  for (Slot& slot : slots_) {
+    if (slot != nullptr) options_.bridge.Disconnect(*slot);
+  }
+}
 
 StreamSet::Slot* StreamSet::Find(uint32_t stream) {
   if (stream < region_.streams() && region_.ThreadOfStream(stream) == options_.thread) {
@@ -78,6 +82,7 @@ bool StreamSet::MakeRoom(Slot& slot, const net::VaultMessage& message) {
   releases_.Tell(net::kVaultRelease, slot->slot, slot->generation);
   std::erase(closing_, slot->slot);
   std::erase(waiting_, slot->slot);
+  options_.bridge.Disconnect(*slot);
   for (Leg& leg : slot->legs) {
     if (!leg.open()) continue;
     offloader_.Drop(leg);
@@ -118,11 +123,13 @@ void StreamSet::Attach(Stream& stream, const table::StreamEntry& control, table:
   if (!restore) memory::CopyWords(row.data, kNothing, sizeof(row.data));
   for (uint32_t i = 0; i < table::kLegsPerStream; ++i) {
     Leg& leg = stream.legs[i];
-    if (!leg.open() || leg.data() != nullptr) continue;
+    if (bridge::IsChannel(control, i) && !leg.open()) leg.TakeChannel(stream, i);
+    if ((!leg.open() && !leg.is_channel()) || leg.data() != nullptr) continue;
     leg.Configure(control.legs[i], control.clock_rate);
     leg.Attach(row.data[i], stream.Opposite(i), restore);
-    offloader_.Adopt(leg, !restore);
+    if (leg.open()) offloader_.Adopt(leg, !restore);
   }
+  options_.bridge.Connect(stream, control, now);
   memory::StoreRelease(row.attached_generation, stream.generation);
   stream.phase = StreamPhase::kRelaying;
   for (Leg& leg : stream.legs) Watch(leg);
@@ -173,8 +180,10 @@ void StreamSet::Update(Stream& stream, table::Millis now) {
   }
   if (control.generation != stream.generation) return;
   for (uint32_t i = 0; i < table::kLegsPerStream; ++i) {
-    if (stream.legs[i].open()) stream.legs[i].Configure(control.legs[i], control.clock_rate);
+    Leg& leg = stream.legs[i];
+    if (leg.open() || leg.is_channel()) leg.Configure(control.legs[i], control.clock_rate);
   }
+  options_.bridge.Connect(stream, control, now);
   Reconsider(stream, now);
 }
 
@@ -182,6 +191,7 @@ void StreamSet::BeginClosing(Stream& stream, table::Millis now) {
   if (stream.phase == StreamPhase::kClosing) return;
   // The kernel stops first: what comes now is late, and no port is given away while it still relays.
   offloader_.DropInherited(stream.slot);
+  options_.bridge.Disconnect(stream);
   for (Leg& leg : stream.legs) {
     if (leg.data() != nullptr) offloader_.Withdraw(leg, now);
     if (leg.data() != nullptr) leg.PublishState(table::kLegClosed);

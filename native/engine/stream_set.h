@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "bridge/bridge.h"
 #include "counters/counters.h"
 #include "engine/offloader.h"
 #include "flow/stream.h"
@@ -25,6 +26,7 @@ class StreamSet {
     bool gso;
     offload::FlowTable* table;     // null: no offload
     table::TierReason no_offload;  // why
+    bridge::Bridge& bridge;
   };
   StreamSet(table::Region& region, const Options& options, counters::CounterBlock& counters);
   ~StreamSet();

@@ -49,6 +49,12 @@ void Leg::TakeSocket(Stream& stream, uint32_t index, memory::UniqueFd fd) {
   target_.fd = fd_.get();
 }
 
+void Leg::TakeChannel(Stream& stream, uint32_t index) {
+  stream_ = &stream;
+  index_ = index;
+  channel_ = true;
+}
+
 void Leg::Configure(const table::LegControl& control, uint32_t clock_rate) {
   clock_rate_ = clock_rate;
   local_ = control.local;
@@ -57,14 +63,14 @@ void Leg::Configure(const table::LegControl& control, uint32_t clock_rate) {
   expects_media_ = (control.flags & table::kLegExpectsMedia) != 0;
   opaque_ = (control.flags & table::kLegOpaque) != 0;
   latch_.Update(RulesOf(control, rtcp()));
-  if (data_ != nullptr) PublishSource(false);
+  if (data_ != nullptr && !channel_) PublishSource(false);
 }
 
 void Leg::Attach(table::LegData& data, Leg* opposite, bool restore) {
   data_ = &data;
   opposite_ = opposite;
   if (restore) Restore();
-  PublishSource(false);
+  if (!channel_) PublishSource(false);
 }
 
 void Leg::Restore() {
@@ -125,8 +131,20 @@ Verdict Leg::JudgeContent(const Packet& packet, const Arrival& arrival) {
   if (packet.kind == Kind::kPunch || packet.kind == Kind::kJunk) return Verdict::punch;
   const bool proven = expects_media_ || packet.kind != Kind::kRtp || probation_.Pass(arrival.ssrc, arrival.sequence);
   if (!proven) return Verdict::punch;
-  if (opposite_ == nullptr || !opposite_->open()) return Verdict::no_opposite;
-  return opposite_->target_.usable() ? Verdict::forwarded : Verdict::no_remote;
+  return JudgeWayOut();
+}
+
+Verdict Leg::JudgeWayOut() const {
+  if (opposite_ == nullptr || (!opposite_->open() && !opposite_->channel_)) return Verdict::no_opposite;
+  return opposite_->TakesPackets() ? Verdict::forwarded : Verdict::no_remote;
+}
+
+bool Leg::TakesPackets() const { return channel_ ? way_ != nullptr && way_->IsOpen() : target_.usable(); }
+
+void Leg::JudgeFrame(Packet& packet) {
+  packet.kind = KindOf(packet.bytes);
+  const bool empty = packet.kind == Kind::kPunch;
+  packet.verdict = empty ? Verdict::punch : packet.kind == Kind::kJunk ? Verdict::bad_header : JudgeWayOut();
 }
 
 void Leg::Measure(const Packet& packet, int64_t now_us) {
@@ -166,6 +184,8 @@ void Leg::AccountSent(size_t bytes) {
   Add(data_->tx_packets, 1);
   Add(data_->tx_bytes, bytes);
 }
+
+void Leg::AccountUnsent() { Add(opposite_->data_->refused, 1); }
 
 void Leg::Touch(table::Millis now) { Store(data_->last_rx_ms, now); }
 

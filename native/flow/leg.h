@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 
+#include "flow/frame_way.h"
 #include "flow/kernel_flow.h"
 #include "flow/latch.h"
 #include "flow/rate_limit.h"
@@ -30,6 +31,8 @@ struct Packet {
 class Leg {
  public:
   bool open() const { return static_cast<bool>(fd_); }
+  bool is_channel() const { return channel_; }
+  FrameWay* way() const { return way_; }
   int fd() const { return fd_.get(); }
   Stream& stream() const { return *stream_; }
   uint32_t index() const { return index_; }
@@ -49,6 +52,9 @@ class Leg {
   // The socket, before anything is known of the row.
   void TakeSocket(Stream& stream, uint32_t index, memory::UniqueFd fd);
   void CloseSocket() { fd_.Reset(); }
+  // In the place of a socket: its packets are frames of a connection, which SetWay names, or null while there is none.
+  void TakeChannel(Stream& stream, uint32_t index);
+  void SetWay(FrameWay* way) { way_ = way; }
   // What the row says; at the start and after each update.
   void Configure(const table::LegControl& control, uint32_t clock_rate);
   // Where results go, and whom packets go to. `restore`: go on from what the data half says.
@@ -58,11 +64,15 @@ class Leg {
   bool KnowsPeer(const table::Endpoint& source) const;
   // Decides what becomes of a packet and sets its kind and verdict; gives what changed of the source.
   Decision::Change Judge(Packet& packet);
+  // The same for what came as a frame: there is no doubt whose it is.
+  void JudgeFrame(Packet& packet);
   // Counts quality and round trips of a packet that will be forwarded, before it is rewritten.
   void Measure(const Packet& packet, int64_t now_us);
   // Puts one packet into the leg's counters of the data half.
   void AccountReceived(const Packet& packet);
   void AccountSent(size_t bytes);
+  // A packet that was to leave by this leg was dropped after all.
+  void AccountUnsent();
   void Touch(table::Millis now);  // something acceptable came
   void PublishQuality();
   void PublishState(table::LegState state);
@@ -79,6 +89,8 @@ class Leg {
 
  private:
   rtp::Kind KindOf(std::span<uint8_t> bytes) const;
+  bool TakesPackets() const;
+  counters::Verdict JudgeWayOut() const;
   bool Tolerates(const Packet& packet) const;
   bool PeerAtHome() const;
   void HearKernel(const Packet& packet);
@@ -92,6 +104,8 @@ class Leg {
   uint32_t index_ = 0;
   int family_ = 0;
   memory::UniqueFd fd_;
+  bool channel_ = false;
+  FrameWay* way_ = nullptr;
   Leg* opposite_ = nullptr;
   table::Endpoint local_{};
   table::LegData* data_ = nullptr;

@@ -14,7 +14,7 @@
 namespace penstock::table {
 
 inline constexpr uint64_t kRegionMagic = 0x6b636f74736e6570;  // "penstock"
-inline constexpr uint32_t kLayoutVersion = 8;
+inline constexpr uint32_t kLayoutVersion = 9;
 
 inline constexpr uint32_t kMaxWorkers = 64;
 inline constexpr uint32_t kMaxEngineThreads = 16;
@@ -28,6 +28,7 @@ inline constexpr uint32_t kRateUnit = 100'000;  // bits per second, of a leg's l
 inline constexpr uint32_t kNoWire = UINT32_MAX;
 inline constexpr uint32_t kMaxHeldMessage = 64 * 1024;  // bytes of an RTSP message that comes on a wire, body included
 inline constexpr uint32_t kMaxWireTail = 2048;   // rest of a half-sent frame that a wire keeps for itself
+inline constexpr uint32_t kMaxBurst = 256;       // frames of a wire's own queue that are written at once
 
 // Monotonic time everywhere: CLOCK_MONOTONIC in milliseconds, as a double, so that
 // one aligned 8-byte store publishes it and JavaScript reads it without BigInt.
@@ -171,9 +172,10 @@ enum TierReason : uint32_t {
   kReasonIpsec = 16,        // the machine has IPsec policies, which sockets alone obey
   kReasonNotRtp = 17,       // the kernel's relay knows RTP only
   kReasonLimited = 18,      // the bits of a second are counted
+  kReasonBridged = 19,      // it goes on as frames of a connection
 };
 enum LegState : uint32_t { kLegUnused = 0, kLegWaiting = 1, kLegLatched = 2, kLegRelearning = 3, kLegClosed = 4 };
-enum StreamTransport : uint8_t { kTransportUdp = 0, kTransportInterleaved = 1, kTransportOpaque = 2 };
+enum StreamTransport : uint8_t { kTransportUdp = 0, kTransportInterleaved = 1, kTransportOpaque = 2, kTransportBridged = 3 };
 
 // Flags of LegControl.
 enum LegFlags : uint8_t {
@@ -241,7 +243,7 @@ struct alignas(64) StreamEntry {
   uint32_t session;     // global session slot
   uint32_t service;
   uint32_t clock_rate;  // of the RTP timestamps, 0 = not known
-  uint8_t transport;    // StreamTransport
+  uint8_t transport;    // StreamTransport; bridged: legs without a `local` are channels of that side's wire
   uint8_t media;        // 0 unknown, 1 video, 2 audio, 3 other
   uint8_t client_channel;  // interleaved: the channel of RTP towards the client
   uint8_t server_channel;
@@ -250,7 +252,7 @@ struct alignas(64) StreamEntry {
   uint16_t reserved;
   Millis opened_ms;
   // Global slots of the wires of the RTSP connections; kNoWire = those are the worker's. The engine looks at them, and
-  // at the channels, where the transport is interleaved: the frames are theirs.
+  // at the channels, where the transport is interleaved or bridged: the frames are theirs.
   uint32_t client_wire;
   uint32_t server_wire;
   uint32_t url_hash;  // the worker's own: of the URL that was set up
@@ -293,7 +295,13 @@ enum WireEnd : uint32_t {  // why a wire was closed
   kEndLost = 7,      // its descriptor did not come
 };
 enum WireShut : uint32_t { kShutNone = 0, kShutAsked = 1, kShutSent = 2 };  // our FIN
-enum WireWriting : uint32_t { kWritingFrames = 0, kWritingMessage = 1, kWritingTail = 2 };
+enum WireWriting : uint32_t {
+  kWritingFrames = 0,
+  kWritingMessage = 1,
+  kWritingTail = 2,
+  kWritingBurst = 3,  // frames that came from sockets, their lengths being in `burst`
+  kWritingRest = 4,   // as a tail, in the memory of the engine
+};
 
 // What was read from and written to a wire, so that an engine that dies at any instruction has a
 // successor that goes on at the very byte. A send is noted after it was made: the kernel's own
@@ -318,8 +326,10 @@ struct WireLedger {
   uint32_t continue_wire;   // what that message (or written_seq, when none is begun) deals with; kNoWire = nothing
   uint32_t continue_generation;
   uint32_t continue_seq;
+  uint32_t burst_frames;  // in `burst`
+  uint32_t reserved;
 };
-static_assert(sizeof(WireLedger) == 88);
+static_assert(sizeof(WireLedger) == 96);
 
 struct alignas(64) WireEntry {
   // -- control half; writer: the owner worker
@@ -337,7 +347,7 @@ struct alignas(64) WireEntry {
   Endpoint reached;        // likewise: what the client connected to there
   Millis opened_ms;
   uint32_t flags;          // the worker's own, not looked at by the engine
-  uint32_t next_cseq;      // likewise, and all below; may be written without `sequence`
+  uint32_t cseq_ahead;     // likewise, and all below; may be written without `sequence`
   uint32_t forwarded_seq;  // client: the last held message that was passed on; upstream: the message that carried it
   uint32_t authority_bytes;
   char authority[kMaxAuthority];
@@ -366,6 +376,7 @@ struct alignas(64) WireEntry {
   uint64_t dropped_frames;   // of the frames for this wire, those that it did not take in time
   uint64_t unrouted_frames;  // frames that came on a channel that is nobody's
   uint8_t tail[kMaxWireTail];
+  uint16_t burst[kMaxBurst];  // payloads of the frames that are being written: where a successor finds the next border
 };
 static_assert(offsetof(WireEntry, attached_generation) % 64 == 0);
 

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "bridge/to_sockets.h"
 #include "counters/counters.h"
 #include "table/region.h"
 #include "wire/mailbox.h"
@@ -20,8 +21,10 @@ inline constexpr size_t kMaxMessageBacklog = 1 << 20;  // bytes of messages that
 
 class Relay {
  public:
-  Relay(const table::Region& region, WireTable& wires, Mailbox& mailbox, WireIo& io, counters::CounterBlock& counters)
-      : region_(region), wires_(wires), mailbox_(mailbox), io_(io), counters_(counters) {}
+  // `gso`: for frames that leave by sockets.
+  Relay(const table::Region& region, WireTable& wires, Mailbox& mailbox, WireIo& io, bool gso,
+        counters::CounterBlock& counters)
+      : region_(region), wires_(wires), mailbox_(mailbox), io_(io), counters_(counters), to_sockets_(gso, counters) {}
 
   void SetClock(int64_t now_us) { now_us_ = now_us; }
 
@@ -46,6 +49,9 @@ class Relay {
   // What there is to tell of the wire is told, or tried again.
   void Tell(Wire& wire);
 
+  // A packet of a socket, to leave as a frame. The wire is open.
+  void Put(Wire& wire, uint8_t channel, std::span<const uint8_t> packet);
+
   // Nothing is read or written any more; the peer sees the end, the worker is told.
   void Finish(Wire& wire, table::WireEnd end, int error = 0);
   // The worker is told, and shown what there is; nothing more is understood of what comes.
@@ -66,6 +72,7 @@ class Relay {
     uint32_t frames;
     uint32_t bytes;
     bool renumbered;
+    bool bridged;  // out of sockets
   };
   static constexpr uint32_t kMaxRun = 2048;
 
@@ -93,6 +100,7 @@ class Relay {
   // relay_frames.cc
   size_t Pass(Wire& wire, std::span<uint8_t> bytes);
   FrameRun Gather(const Wire& wire, std::span<const uint8_t> bytes);
+  size_t PassToSockets(Wire& wire, const FrameRun& run, std::span<uint8_t> bytes);
   size_t SendRun(Wire& from, Wire& to, FrameRun run, std::span<uint8_t> bytes);
   void WaitOrRetry(Wire& from, Wire& to);
   void Limit(FrameRun& run, size_t bytes);
@@ -121,6 +129,17 @@ class Relay {
   void SendFailed(Wire& wire, int error);
   void Sent(Wire& wire, size_t bytes);
 
+  // relay_bursts.cc
+  void RelieveQueue(Wire& wire);
+  void DropQueued(Wire& wire, size_t left);
+  static flow::Leg* BridgedLeg(const Wire& wire, const uint8_t* frame);
+  bool MayBegin(const Wire& wire) const;
+  bool SendBurst(Wire& wire);
+  std::span<const uint8_t> BeginBurst(Wire& wire);
+  void EndBurst(Wire& wire, size_t sent);
+  void KeepRest(Wire& wire, std::span<const uint8_t> rest);
+  bool SettleBurst(Wire& wire);
+
   // relay_takeover.cc
   bool Settle(Wire& wire);
   bool SettleSent(Wire& wire);
@@ -144,6 +163,7 @@ class Relay {
   Wire* last_ = nullptr;
   std::vector<Wire*> stalled_;
   std::array<Frame, kMaxRun> frames_;
+  bridge::ToSockets to_sockets_;
 };
 
 }  // namespace penstock::wire

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "bridge/channel.h"
 #include "memory/cell.h"
 #include "wire/interleaved_stream.h"
 #include "wire/kernel_counts.h"
@@ -26,6 +27,7 @@ table::Millis Millis(int64_t now_us) { return static_cast<table::Millis>(now_us)
 
 size_t Relay::Pass(Wire& wire, std::span<uint8_t> bytes) {
   const FrameRun run = Gather(wire, bytes);
+  if (run.bridged) return PassToSockets(wire, run, bytes);
   if (run.target != nullptr) return SendRun(wire, *run.target, run, bytes);
   AccountDropped(wire, run);
   Take(wire, run.bytes);
@@ -41,14 +43,34 @@ Relay::FrameRun Relay::Gather(const Wire& wire, std::span<const uint8_t> bytes) 
     const size_t size = FrameSize(frame);
     if (run.bytes + size > bytes.size()) break;
     const Route* route = wire.RouteOf(frame[1]);
-    Wire* target = route != nullptr && route->target->open() ? route->target : nullptr;
-    if (run.frames == 0) run.target = target = begun != nullptr ? begun : target;
-    if (target != run.target) break;
+    Wire* target = route != nullptr && route->target != nullptr && route->target->open() ? route->target : nullptr;
+    bool bridged = route != nullptr && route->bridged != nullptr;
+    if (run.frames == 0) {
+      run.target = target = begun != nullptr ? begun : target;
+      run.bridged = bridged = bridged && begun == nullptr;
+    }
+    if (target != run.target || bridged != run.bridged) break;
     run.renumbered |= route != nullptr && route->channel != frame[1];
     frames_[run.frames++] = {run.bytes, static_cast<uint32_t>(size), route};
     run.bytes += static_cast<uint32_t>(size);
   }
   return run;
+}
+
+// Sent and then noted: what an engine's death comes between is sent twice, which receivers of RTP take for nothing.
+size_t Relay::PassToSockets(Wire& wire, const FrameRun& run, std::span<uint8_t> bytes) {
+  for (uint32_t i = 0; i < run.frames; ++i) {
+    const Frame& frame = frames_[i];
+    to_sockets_.Add(frame.route->bridged->leg(), bytes.subspan(frame.at + kFrameHeader, frame.size - kFrameHeader),
+                    now_us_);
+    if (to_sockets_.full()) to_sockets_.Send(now_us_);
+  }
+  to_sockets_.Send(now_us_);
+  io_.At(Step::kSent);
+  Take(wire, run.bytes);
+  Add(wire.row.rx_frames, run.frames);
+  Store(wire.row.last_rx_ms, Millis(now_us_));
+  return run.bytes;
 }
 
 size_t Relay::SendRun(Wire& from, Wire& to, FrameRun run, std::span<uint8_t> bytes) {
@@ -144,7 +166,7 @@ size_t Relay::NoteSent(Wire& from, Wire& to, const FrameRun& run, std::span<uint
 void Relay::AccountPassed(Wire& from, Wire& to, uint32_t frames, std::span<uint8_t> bytes) {
   for (uint32_t i = 0; i < frames; ++i) {
     const Frame& frame = frames_[i];
-    if (frame.route == nullptr) continue;
+    if (frame.route == nullptr || frame.route->stream == nullptr) continue;
     frame.route->stream->Passed(frame.route->leg, bytes.subspan(frame.at + kFrameHeader, frame.size - kFrameHeader),
                                 now_us_);
     const bool last = i + 1 == frames || frames_[i + 1].route != frame.route;
@@ -159,7 +181,7 @@ void Relay::AccountPassed(Wire& from, Wire& to, uint32_t frames, std::span<uint8
 void Relay::AccountDropped(Wire& from, const FrameRun& run) {
   for (uint32_t i = 0; i < run.frames; ++i) {
     const Route* route = frames_[i].route;
-    if (route == nullptr) continue;
+    if (route == nullptr || route->stream == nullptr) continue;
     route->stream->Dropped(route->leg, now_us_);
     if (route->target != nullptr) Add(route->target->row.dropped_frames, 1);
   }
@@ -213,8 +235,12 @@ void Relay::DropFrames(Wire& from, Wire& to, size_t excess) {
     FrameRun run = Gather(from, bytes);
     if (run.frames == 0 || (run.target != nullptr && run.target != &to)) break;
     Limit(run, excess);
-    AccountDropped(from, run);
-    Take(from, run.bytes);
+    if (run.bridged) {
+      PassToSockets(from, run, bytes);
+    } else {
+      AccountDropped(from, run);
+      Take(from, run.bytes);
+    }
     Discard(from);
     excess -= std::min<size_t>(excess, run.bytes);
   }

@@ -93,7 +93,10 @@ bool Relay::SettleSent(Wire& wire) {
     case table::kWritingMessage:
       return SettleMessage(wire);
     case table::kWritingTail:
+    case table::kWritingRest:
       return SettleTail(wire);
+    case table::kWritingBurst:
+      return SettleBurst(wire);
     default:
       return SettleFrames(wire);
   }
@@ -121,7 +124,8 @@ bool Relay::SettleMessage(Wire& wire) {
 
 bool Relay::SettleTail(Wire& wire) {
   WireLedger& ledger = wire.ledger.now;
-  if (wire.unnoted > ledger.tail_bytes - ledger.tail_offset) return Torn(wire);
+  const uint32_t left = ledger.tail_bytes - ledger.tail_offset;
+  if (wire.unnoted > left || (wire.HasRest() && wire.unnoted != left)) return Torn(wire);
   Recovered(wire);
   ledger.tail_offset += static_cast<uint32_t>(wire.unnoted);
   if (ledger.tail_offset == ledger.tail_bytes) ledger.writing = table::kWritingFrames;

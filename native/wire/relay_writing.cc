@@ -37,6 +37,10 @@ bool Relay::Flush(Wire& wire) {
       return false;
     } else if (wire.out.empty() || wire.out.front().seq != wire.ledger.now.written_seq + 1) {
       if (wire.IsMidMessage()) return false;  // its worker has the rest
+      if (!wire.queue.empty() && MayBegin(wire)) {
+        if (!SendBurst(wire)) return false;
+        continue;
+      }
       if (wire.out.empty()) FinishShut(wire);
       return !wire.closed();
     } else if (!SendMessage(wire)) {
@@ -60,8 +64,8 @@ void Relay::SendFailed(Wire& wire, int error) {
 
 bool Relay::SendTail(Wire& wire) {
   WireLedger& ledger = wire.ledger.now;
-  const IoResult result =
-      io_.Send(wire, {wire.row.tail + ledger.tail_offset, ledger.tail_bytes - ledger.tail_offset});
+  const uint8_t* tail = wire.HasRest() ? wire.rest.data() : wire.row.tail;
+  const IoResult result = io_.Send(wire, {tail + ledger.tail_offset, ledger.tail_bytes - ledger.tail_offset});
   if (result.error != 0) {
     SendFailed(wire, result.error);
     return false;
@@ -73,6 +77,7 @@ bool Relay::SendTail(Wire& wire) {
   if (done) {
     ledger.writing = table::kWritingFrames;
     ledger.tail_bytes = ledger.tail_offset = 0;
+    wire.rest = {};
   }
   wire.ledger.Commit();
   io_.At(Step::kSinkNoted);
@@ -185,6 +190,7 @@ void Relay::Shut(Wire& wire) {
   LeaveSink(wire);
   wire.shut_asked = true;
   wire.discards = true;
+  wire.queue.Clear();
   wire.held_bytes = 0;
   wire.readable = true;
   wire.shut_at = Millis(now_us_);
@@ -206,6 +212,7 @@ void Relay::Finish(Wire& wire, table::WireEnd end, int error) {
   if (wire.attached()) LeaveSink(wire);
   wire.state = table::kWireClosed;
   wire.held_bytes = 0;
+  wire.queue.Clear();
   Store(wire.row.end, end);
   Store(wire.row.error, static_cast<uint32_t>(error));
   StoreRelease(wire.row.wire_state, wire.state);

@@ -2,6 +2,7 @@
 
 #include "flow/stream_row.h"
 #include "memory/cell.h"
+#include "wire/routes.h"
 
 namespace penstock::wire {
 
@@ -10,26 +11,6 @@ using counters::Counter;
 namespace {
 
 constexpr uint32_t kAcross = 2;  // from a leg to that of the other side
-
-void Remove(Wire& wire, uint8_t channel) {
-  const uint8_t index = wire.route_of[channel];
-  if (index == 0) return;
-  wire.route_of[channel] = 0;
-  const size_t last = wire.routes.size() - 1;
-  wire.routes[index - 1u] = wire.routes[last];
-  wire.routes.pop_back();
-  for (uint8_t& other : wire.route_of) {
-    if (other == last + 1 && other != index) other = index;
-  }
-}
-
-template <typename Which>
-void RemoveWhere(Wire& wire, Which which) {
-  for (size_t channel = 0; channel < wire.route_of.size(); ++channel) {
-    const Route* route = wire.RouteOf(static_cast<uint8_t>(channel));
-    if (route != nullptr && which(*route)) Remove(wire, static_cast<uint8_t>(channel));
-  }
-}
 
 }  // namespace
 
@@ -94,10 +75,8 @@ Wire* StreamTable::WireAt(uint32_t slot, table::Millis now) {
 }
 
 void StreamTable::Connect(Wire& from, Wire& to, InterleavedStream& stream, uint32_t leg) {
-  const uint8_t channel = stream.channel(leg);
-  Remove(from, channel);
-  from.routes.push_back({&to, &stream, stream.channel(leg ^ kAcross), static_cast<uint8_t>(leg)});
-  from.route_of[channel] = static_cast<uint8_t>(from.routes.size());
+  AddRoute(from, stream.channel(leg),
+           {.target = &to, .stream = &stream, .channel = stream.channel(leg ^ kAcross), .leg = static_cast<uint8_t>(leg)});
 }
 
 void StreamTable::Close(uint32_t stream, uint32_t generation) {
@@ -118,18 +97,17 @@ void StreamTable::Close(uint32_t stream, uint32_t generation) {
 void StreamTable::DropRoutes(InterleavedStream& stream) {
   for (const uint32_t slot : {stream.client_wire(), stream.server_wire()}) {
     Wire* wire = wires_.At(slot);
-    if (wire != nullptr) RemoveWhere(*wire, [&stream](const Route& route) { return route.stream == &stream; });
+    if (wire != nullptr) RemoveRoutesWhere(*wire, [&stream](const Route& route) { return route.stream == &stream; });
   }
 }
 
 void StreamTable::Forget(Wire& wire) {
   for (size_t channel = 0; channel < wire.route_of.size(); ++channel) {
     const Route* route = wire.RouteOf(static_cast<uint8_t>(channel));
-    if (route == nullptr) continue;
-    RemoveWhere(*route->target, [&wire](const Route& back) { return back.target == &wire; });
+    if (route == nullptr || route->target == nullptr) continue;
+    RemoveRoutesWhere(*route->target, [&wire](const Route& back) { return back.target == &wire; });
   }
-  wire.route_of.fill(0);
-  wire.routes.clear();
+  RemoveRoutesWhere(wire, [](const Route&) { return true; });
 }
 
 void StreamTable::Retry(bool all, table::Millis now) {

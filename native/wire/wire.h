@@ -6,9 +6,14 @@
 #include <deque>
 #include <vector>
 
+#include "bridge/frame_queue.h"
 #include "memory/unique_fd.h"
 #include "table/region_layout.h"
 #include "wire/ledger.h"
+
+namespace penstock::bridge {
+class Channel;
+}
 
 namespace penstock::wire {
 
@@ -24,12 +29,13 @@ struct OutMessage {
   std::vector<uint8_t> bytes;
 };
 
-// Where the frames of one channel go.
+// Where the frames of one channel go: to another wire, or out of a socket.
 struct Route {
-  Wire* target;
-  InterleavedStream* stream;
-  uint8_t channel;  // on the target
-  uint8_t leg;      // table::LegIndex that they come to
+  Wire* target = nullptr;
+  InterleavedStream* stream = nullptr;
+  bridge::Channel* bridged = nullptr;  // then there is neither of those
+  uint8_t channel = 0;  // on the target
+  uint8_t leg = 0;      // table::LegIndex that they come to
 };
 
 // Records that the worker has yet to be sent, in this order.
@@ -79,6 +85,8 @@ struct Wire {
   // Outgoing.
   std::deque<OutMessage> out;  // by number; it may lack some that the worker has yet to send again
   size_t out_bytes = 0;
+  bridge::FrameQueue queue;   // packets of sockets
+  std::vector<uint8_t> rest;  // of a half-sent one that is too large for the row
 
   // Frames.
   std::array<uint8_t, 256> route_of{};  // by channel: index into `routes` plus one
@@ -108,7 +116,9 @@ struct Wire {
   // Has written a part of the frame at the head of `source`.
   bool IsMidFrame() const { return ledger.now.frame_offset != 0; }
   bool IsMidMessage() const { return ledger.now.message_offset != 0; }
-  bool HasTail() const { return ledger.now.writing == table::kWritingTail; }
+  bool HasTail() const { return ledger.now.writing == table::kWritingTail || HasRest(); }
+  // It lies in this process's memory alone: no successor can finish it.
+  bool HasRest() const { return ledger.now.writing == table::kWritingRest; }
   // What lies at the head has begun and does not go on.
   bool IsLate(table::Millis now, table::Millis deadline) const {
     return state == table::kWireOpen && !discards && wanted != 0 && partial_at == ledger.now.taken && held_bytes == 0 &&

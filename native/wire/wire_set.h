@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "bridge/bridge.h"
 #include "counters/counters.h"
 #include "net/fd_passing.h"
 #include "net/release_queue.h"
@@ -23,6 +24,7 @@ class WireSet {
     int vault_fd;  // releases go here; -1 = nobody is told
     std::vector<int> worker_wakes;   // an event descriptor per worker, or none
     const StepHook* hook = nullptr;  // for tests
+    bool gso = false;                // for frames that leave by sockets
   };
   WireSet(table::Region& region, const Options& options, counters::CounterBlock& counters);
   ~WireSet();
@@ -32,6 +34,7 @@ class WireSet {
   // What workers have said.
   void Obey(int64_t now_us);
   void OnEvent(Wire& wire, uint32_t events);
+  bridge::Bridge& bridge() { return bridge_; }
   // Does a bounded amount of what there is to do.
   void Run(int64_t now_us);
   // Retries, deadlines, lost records.
@@ -69,6 +72,7 @@ class WireSet {
   WireTable wires_;
   StreamTable streams_;
   Relay relay_;
+  bridge::Bridge bridge_;
   std::vector<table::ByteRing> outboxes_;  // by worker
   bool unread_ = false;                    // an outbox held more than a turn takes
   std::vector<table::WireRecord> untold_;  // releases that an inbox had no room for

@@ -220,6 +220,7 @@ function complete(values: OptionSet, vservers: readonly ParsedVserver[], faults:
     receiveBuffer: values['receive-buffer'],
     interleavedBacklog: values['interleaved-backlog'],
     interleavedOverflow: values['interleaved-overflow'],
+    bridge: values.bridge,
     limits: limitsOf(values),
     ...(values.admin === undefined ? {} : { admin: values.admin }),
     stateDir: values['state-dir'],

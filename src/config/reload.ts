@@ -17,6 +17,7 @@ const LIVE = {
   drainTimeoutMs: 'drain-timeout',
   teardownOnDisconnect: 'teardown-on-disconnect',
   redirects: 'redirects',
+  bridge: 'bridge',
   logLevel: 'log-level',
 } as const satisfies Partial<Options<keyof Config>>;
 

@@ -6,6 +6,7 @@
 import { availableParallelism, homedir } from 'node:os';
 import { join } from 'node:path';
 import {
+  BRIDGINGS,
   CLIENT_CERTIFICATES,
   LATCHINGS,
   LOG_LEVELS,
@@ -387,6 +388,11 @@ export const OPTIONS = {
     value.choice(OVERFLOWS),
     'What happens when more waits than `interleaved-backlog` for two seconds: whole frames are dropped, or the connection is closed.',
     { standard: 'drop-frames' },
+  ),
+  bridge: one(
+    value.choice(BRIDGINGS),
+    'Where a server answers 461 to the transport that a client asks for, over UDP or inside the RTSP connection: `auto` asks it for the other one and converts; `off` leaves the client with the 461.',
+    { standard: 'auto' },
   ),
   ...LIMIT_OPTIONS,
   ...monitorDefaults,

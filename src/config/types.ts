@@ -12,6 +12,7 @@ export const PACKET_PATHS = ['auto', 'offload', 'gso', 'mmsg'] as const;
 export const REDIRECTS = ['rewrite', 'follow', 'pass'] as const;
 export const OVERFLOWS = ['drop-frames', 'close'] as const;
 export const MEDIA_SIDES = ['client', 'server'] as const;
+export const BRIDGINGS = ['auto', 'off'] as const;
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export const CLIENT_CERTIFICATES = ['none', 'optional', 'required'] as const;
 export const PROXY_HEADERS = ['none', 'v1', 'v2'] as const;
@@ -25,6 +26,7 @@ export type PacketPath = (typeof PACKET_PATHS)[number];
 export type RedirectMode = (typeof REDIRECTS)[number];
 export type Overflow = (typeof OVERFLOWS)[number];
 export type MediaSide = (typeof MEDIA_SIDES)[number];
+export type Bridging = (typeof BRIDGINGS)[number];
 export type LogLevel = (typeof LOG_LEVELS)[number];
 export type ClientCertificates = (typeof CLIENT_CERTIFICATES)[number];
 export type ProxyHeaderVersion = (typeof PROXY_HEADERS)[number];
@@ -206,6 +208,8 @@ export interface ConfigOf<Service> {
   interleavedBacklog: number;
   /** What happens beyond. */
   interleavedOverflow: Overflow;
+  /** Whether UDP is converted to interleaved TCP, and back, where a server speaks only one of them. */
+  bridge: Bridging;
   /** TCP address of the admin API, beside the unix socket STATE_DIR/admin.sock. */
   admin?: ListenAddress;
   stateDir: string;

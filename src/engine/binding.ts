@@ -5,7 +5,7 @@ import { PenstockError } from '../errors.js';
 import type { Layout } from './layout.js';
 
 /** The layout that this TypeScript was written for; native/table/region_layout.h has the same number. */
-const LAYOUT_VERSION = 8;
+const LAYOUT_VERSION = 9;
 
 /** Names another file to load instead of those below. */
 const OVERRIDE = 'PENSTOCK_ADDON';

@@ -191,7 +191,7 @@ export interface Layout {
     | 'reached'
     | 'openedMs'
     | 'flags'
-    | 'nextCseq'
+    | 'cseqAhead'
     | 'forwardedSeq'
     | 'authorityBytes'
     | 'authority'
@@ -263,11 +263,12 @@ export interface Layout {
       | 'settling'
       | 'notRtp'
       | 'limited'
+      | 'bridged'
       | 'ipsec',
       number
     >
   >;
-  readonly streamTransport: Readonly<{ udp: number; interleaved: number; opaque: number }>;
+  readonly streamTransport: Readonly<{ udp: number; interleaved: number; opaque: number; bridged: number }>;
   readonly legFlags: Readonly<{ expectsMedia: number; opaque: number }>;
   readonly rewriteFlags: Readonly<{ ssrc: number; sequence: number; timestamp: number; payloadType: number }>;
   readonly commandOp: Readonly<{ update: number; close: number }>;

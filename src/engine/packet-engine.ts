@@ -33,9 +33,10 @@ export class PacketEngine {
   }
 
   /** Hands the sockets of a stream over; the descriptors belong to vault and engine then. Throws if the vault is gone. */
-  handOver(stream: number, generation: number, pairs: { client: PortPair; server: PortPair }): void {
-    const fds = [pairs.client.rtp.fd, pairs.client.rtcp.fd, pairs.server.rtp.fd, pairs.server.rtcp.fd];
-    this.#options.binding.handOver(this.#options.vaultFd, stream, generation, CLIENT_LEGS | SERVER_LEGS, fds);
+  handOver(stream: number, generation: number, { client, server }: { client?: PortPair; server?: PortPair }): void {
+    const legs = (client ? CLIENT_LEGS : 0) | (server ? SERVER_LEGS : 0);
+    const fds = [client, server].flatMap((pair) => (pair ? [pair.rtp.fd, pair.rtcp.fd] : []));
+    this.#options.binding.handOver(this.#options.vaultFd, stream, generation, legs, fds);
   }
 
   /** The control half of the row changed. */
@@ -44,8 +45,9 @@ export class PacketEngine {
   }
 
   /** The row of a stream whose frames pass over wires was written; nothing is done for any other. */
-  streamChanged({ slot, generation, thread }: StreamRef): void {
+  streamChanged({ slot, generation, thread, bridged }: StreamRef): void {
     if (thread !== undefined) this.#options.wires.streamChanged(thread, slot, generation);
+    if (bridged) this.update(slot, generation);
   }
 
   /** The row is closing: the engine lets go of the sockets when they have been silent for a while, of channels at once. */

@@ -105,6 +105,15 @@ export class WireRow {
     this.#region.storeU32(this.#at + this.#cells.forwardedSeq, seq);
   }
 
+  /** Upstream: by how much the numbers of its requests are ahead of the client's. */
+  get cseqAhead(): number {
+    return this.#load('cseqAhead');
+  }
+
+  set cseqAhead(ahead: number) {
+    this.#region.storeU32(this.#at + this.#cells.cseqAhead, ahead);
+  }
+
   set authority(authority: string) {
     const text = Buffer.from(authority);
     const bytes = text.length <= this.#region.layout.limits.maxAuthority ? text : Buffer.alloc(0);
@@ -149,7 +158,7 @@ export class WireRow {
     this.#set('link', spec.link ?? layout.limits.noWire);
     this.#set('vserver', spec.vserver);
     this.#set('service', spec.service);
-    for (const cell of ['flags', 'nextCseq', 'forwardedSeq', 'authorityBytes'] as const) this.#set(cell, 0);
+    for (const cell of ['flags', 'cseqAhead', 'forwardedSeq', 'authorityBytes'] as const) this.#set(cell, 0);
     writeEndpoint(this.#region, this.#at + this.#cells.remote, spec.remote);
     writeEndpoint(this.#region, this.#at + this.#cells.local, spec.local);
     writeEndpoint(this.#region, this.#at + this.#cells.proxy, spec.proxied?.by);

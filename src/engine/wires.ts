@@ -60,20 +60,21 @@ export class Wires implements WirePort {
     return this.#open.size;
   }
 
-  /** Whether `count` more can be opened. */
-  hasRoom(count: number): boolean {
-    return this.#free.length >= count;
+  /** Whether `count` more can be opened, a client's of that thread among them if one is given. */
+  hasRoom(count: number, thread?: number): boolean {
+    const fits = thread === undefined || this.#free.some((slot) => this.#threadOf(slot) === thread);
+    return fits && this.#free.length >= count;
   }
 
   /** The thread of a client's wire that is opened next; those of its upstreams have the same. */
   nextThread(): number {
-    return (this.#free.at(-1) ?? 0) % this.#options.region.geometry.engineThreads;
+    return this.#threadOf(this.#free.at(-1) ?? 0);
   }
 
   /** Gives a TCP connection to the engine; `fd` is closed on success. Throws PENSTOCK_ERR_TABLE_FULL, or when the vault is gone. */
   open(spec: WireSpec, fd: number): Wire {
     const { binding, region, vaultFd, now } = this.#options;
-    const slot = this.#free.pop();
+    const slot = this.#take(spec);
     if (slot === undefined) throw new PenstockError('PENSTOCK_ERR_TABLE_FULL', 'no free row in the wire table');
     const row = new WireRow(region, slot);
     const { generation } = row.open(spec, now());
@@ -131,6 +132,16 @@ export class Wires implements WirePort {
     this.drain();
     for (const wire of this.#open.values()) wire.remind();
     for (const wire of this.#closing.values()) if (wire.row.released) this.#release(wire);
+  }
+
+  /** The thread of a client's wire is that of its slot, so that a row alone tells it. */
+  #take({ kind, thread }: WireSpec): number | undefined {
+    const at = kind === 'client' ? this.#free.findLastIndex((slot) => this.#threadOf(slot) === thread) : -1;
+    return at < 0 && kind === 'client' ? undefined : this.#free.splice(at, 1)[0];
+  }
+
+  #threadOf(slot: number): number {
+    return slot % this.#options.region.geometry.engineThreads;
   }
 
   #adopt(slot: number): void {

@@ -1,9 +1,15 @@
 import { hash32 } from '../router/balancer/hash.js';
 import type { Service } from '../router/service.js';
-import { ChannelMap } from './channel-map.js';
+import { ChannelMap, type ChannelPair } from './channel-map.js';
 import type { Upstream } from './upstream.js';
 
-export type CarriedKind = { kind: 'udp' | 'opaque' } | { kind: 'interleaved'; channels: number[]; upstream: Upstream };
+export type CarriedKind =
+  | { kind: 'udp' | 'opaque' }
+  | { kind: 'interleaved'; channels: number[]; upstream: Upstream }
+  /** UDP at the server: `channels` of the client. */
+  | { kind: 'bridged'; channels: number[] }
+  /** UDP at the client: channels at the server. */
+  | { kind: 'bridgedAt'; at: ChannelPair; upstream: Upstream };
 
 export type CarriedStream = {
   /** Row of the stream table. */
@@ -18,6 +24,7 @@ export type CarriedStream = {
 export interface CarriedSession {
   service: Service;
   serverId: string;
+  /** The media of a stream is in an RTSP connection, on either side. */
   interleaved: boolean;
   /** By `urlHash`. */
   streams: Map<number, CarriedStream>;
@@ -82,15 +89,21 @@ export class CarriedSessions {
   }
 
   #closeChannels(stream: CarriedStream): void {
-    if (stream.kind !== 'interleaved') return;
-    for (const channel of stream.channels) this.channels.close(channel, stream.stream);
+    if (stream.kind === 'interleaved' || stream.kind === 'bridged')
+      for (const channel of stream.channels) this.channels.close(channel, stream.stream);
+    if (stream.kind === 'bridgedAt') this.channels.closeBridgedAt(stream.upstream, stream.at);
   }
 }
 
 function hasInterleaved({ streams }: CarriedSession): boolean {
-  return [...streams.values()].some(({ kind }) => kind === 'interleaved');
+  return [...streams.values()].some(({ kind }) => kind !== 'udp' && kind !== 'opaque');
+}
+
+/** The connection to the server whose channels the stream is in. */
+export function channelsAt(stream: CarriedStream): Upstream | undefined {
+  return stream.kind === 'interleaved' || stream.kind === 'bridgedAt' ? stream.upstream : undefined;
 }
 
 export function usesChannelsOf(session: CarriedSession, upstream: Upstream): boolean {
-  return [...session.streams.values()].some((stream) => stream.kind === 'interleaved' && stream.upstream === upstream);
+  return [...session.streams.values()].some((stream) => channelsAt(stream) === upstream);
 }

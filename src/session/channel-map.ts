@@ -3,6 +3,8 @@ import type { Upstream } from './upstream.js';
 
 const CHANNELS = 256;
 const NONE = -1;
+/** A channel of a server whose frames go to no connection, but out of a socket. */
+const BRIDGED = -2;
 
 /** Two channels of one stream: media and its RTCP. */
 export interface ChannelPair {
@@ -28,6 +30,8 @@ export interface ChannelRoute {
 export class ChannelMap {
   /** Grows with the channels that are used: most connections use none. */
   readonly #routes: (ChannelRoute | undefined)[] = [];
+  /** Streams by those client channels whose frames go to no other connection. */
+  readonly #bridged: (number | undefined)[] = [];
 
   /**
    * The client's numbers for a pair of the server: the same ones where they are free, else the
@@ -36,6 +40,29 @@ export class ChannelMap {
   choose(upstream: Upstream, server: ChannelPair): ChannelPair | undefined {
     for (const channel of [server.rtp, server.rtcp]) this.close(this.toClient(upstream, channel));
     return this.#isFree(server) ? server : this.#freePair();
+  }
+
+  /** The client's numbers for a stream whose server has none: those that it asked for where they are free. */
+  chooseFor(asked: ChannelPair | undefined): ChannelPair | undefined {
+    return asked && this.#isFree(asked) ? asked : this.#freePair();
+  }
+
+  /** Numbers at a server for a stream whose client has none. */
+  chooseAt(upstream: Upstream): ChannelPair | undefined {
+    return pairWhere(({ rtp, rtcp }) => [rtp, rtcp].every((channel) => this.toClient(upstream, channel) === NONE));
+  }
+
+  openBridged(client: ChannelPair, stream: number): void {
+    this.#bridged[client.rtp] = this.#bridged[client.rtcp] = stream;
+  }
+
+  openBridgedAt(upstream: Upstream, { rtp, rtcp }: ChannelPair): void {
+    upstream.clientChannels[rtp] = upstream.clientChannels[rtcp] = BRIDGED;
+  }
+
+  closeBridgedAt(upstream: Upstream, { rtp, rtcp }: ChannelPair): void {
+    for (const channel of [rtp, rtcp])
+      if (this.toClient(upstream, channel) === BRIDGED) upstream.clientChannels[channel] = NONE;
   }
 
   open(upstream: Upstream, server: ChannelPair, client: ChannelPair, stream: number, legs: Layout['legIndex']): void {
@@ -59,6 +86,7 @@ export class ChannelMap {
 
   /** `stream`: only if the channel is still this stream's. */
   close(clientChannel: number, stream?: number): void {
+    if (stream !== undefined && this.#bridged[clientChannel] === stream) this.#bridged[clientChannel] = undefined;
     const route = this.#routes[clientChannel];
     if (!route || (stream !== undefined && route.stream !== stream)) return;
     route.upstream.clientChannels[route.channel] = NONE;
@@ -71,14 +99,21 @@ export class ChannelMap {
   }
 
   #isFree({ rtp, rtcp }: ChannelPair): boolean {
-    return rtp < CHANNELS && rtcp < CHANNELS && !this.#routes[rtp] && !this.#routes[rtcp];
+    const isFree = (channel: number) =>
+      channel < CHANNELS && !this.#routes[channel] && this.#bridged[channel] === undefined;
+    return isFree(rtp) && isFree(rtcp);
   }
 
   #freePair(): ChannelPair | undefined {
-    for (let rtp = 0; rtp < CHANNELS; rtp += 2) {
-      const pair = { rtp, rtcp: rtp + 1 };
-      if (this.#isFree(pair)) return pair;
-    }
-    return undefined;
+    return pairWhere((pair) => this.#isFree(pair));
   }
+}
+
+/** The lowest. */
+function pairWhere(fits: (pair: ChannelPair) => boolean): ChannelPair | undefined {
+  for (let rtp = 0; rtp < CHANNELS; rtp += 2) {
+    const pair = { rtp, rtcp: rtp + 1 };
+    if (fits(pair)) return pair;
+  }
+  return undefined;
 }

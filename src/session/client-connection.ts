@@ -402,6 +402,11 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
     return this.#wiring.wiresOf(upstream);
   }
 
+  /** The engine thread of a stream whose media passes between sockets and these connections; undefined where none can. */
+  bridgeThread(upstream: Upstream): number | undefined {
+    return this.#wiring.canMove(upstream) ? this.#wiring.thread : undefined;
+  }
+
   forget(slot: number): void {
     this.#sessions.carried.delete(slot);
   }
@@ -421,7 +426,11 @@ export class ClientConnection implements UpstreamHandler, SessionCarrier {
 
   /** Goes on where a predecessor stopped. All wires are paused until the engine has said where they stand. */
   inherit(client: WireTransport, upstreams: readonly InheritedUpstream[], streams: readonly InheritedStream[]): void {
-    for (const { transport, service } of upstreams) this.#upstreams.add(Upstream.over(transport, service, this));
+    for (const { transport, service } of upstreams) {
+      const upstream = Upstream.over(transport, service, this);
+      upstream.cseqAhead = transport.wire.row.cseqAhead;
+      this.#upstreams.add(upstream);
+    }
     this.#faces.inherit(client.wire.view.authority);
     for (const stream of streams) {
       const upstream = this.#upstreams.connected(stream.service);

@@ -37,10 +37,27 @@ export class ClientSessions {
     const { slot, urlHash, transport, clientChannels, serverChannels } = stream.row;
     this.#keeper.attach(stream.row.session, this.#carrier);
     const common = { stream: slot, urlHash, url: undefined };
+    if (transport === proxy.table.transports.bridged) return this.#inheritBridged(stream.row, common, upstream, proxy);
     if (transport !== proxy.table.transports.interleaved) return { ...common, kind: 'udp' };
     if (!upstream) return undefined;
     this.channels.open(upstream, serverChannels, clientChannels, slot, proxy.legIndex);
     return { ...common, kind: 'interleaved', channels: [clientChannels.rtp, clientChannels.rtcp], upstream };
+  }
+
+  #inheritBridged(
+    row: StreamView,
+    common: { stream: number; urlHash: number; url: undefined },
+    upstream: Upstream | undefined,
+    { legIndex }: RtspProxy,
+  ): CarriedStream | undefined {
+    const { clientChannels, serverChannels, slot } = row;
+    if (row.legs[legIndex.clientRtp]?.local === undefined) {
+      this.channels.openBridged(clientChannels, slot);
+      return { ...common, kind: 'bridged', channels: [clientChannels.rtp, clientChannels.rtcp] };
+    }
+    if (!upstream) return undefined;
+    this.channels.openBridgedAt(upstream, serverChannels);
+    return { ...common, kind: 'bridgedAt', at: serverChannels, upstream };
   }
 
   /** An answer of the server to a request of the session. */

@@ -1,7 +1,8 @@
 import type { RtspConnection } from '../rtsp/connection.js';
 import type { RtspRequest, RtspResponse } from '../rtsp/message.js';
-import { makeRequest } from '../rtsp/status.js';
+import { isSuccess, makeRequest } from '../rtsp/status.js';
 import { AnswerGate } from './answer-gate.js';
+import { UNSUPPORTED_TRANSPORT } from './bridging.js';
 import type { ClientConnection } from './client-connection.js';
 import type { ClientFaces } from './client-faces.js';
 import type { Inheritance } from './inheritance.js';
@@ -11,6 +12,9 @@ import { rewriteReply } from './rewriter.js';
 import { Setup } from './setup.js';
 import type { AnswerListener, Upstream } from './upstream.js';
 import type { Wiring } from './wiring.js';
+
+/** The client has to know of these, whatever was asked: its next SETUP is asked the same way. */
+const CHALLENGES = new Set([401, 407]);
 
 export interface ExchangesOptions {
   proxy: RtspProxy;
@@ -62,6 +66,8 @@ export class Exchanges {
       await this.#forgetInherited(upstream, request);
       setup.prepare();
       reply = await this.ask(upstream, request);
+      if (reply.status === UNSUPPORTED_TRANSPORT && setup.turn())
+        reply = await this.#askTurned(upstream, request, reply);
       setup.complete(reply);
       return reply;
     } catch (error) {
@@ -83,6 +89,14 @@ export class Exchanges {
   finish(): void {
     this.settle();
     this.#inheritance?.settle();
+  }
+
+  /** Behind the client's back: the server counts one more request than the client. */
+  async #askTurned(upstream: Upstream, request: RtspRequest, refused: RtspResponse): Promise<RtspResponse> {
+    this.settle();
+    upstream.cseqAhead++;
+    const reply = await this.ask(upstream, request);
+    return isSuccess(reply) || CHALLENGES.has(reply.status) ? reply : refused;
   }
 
   #listener(upstream: Upstream): AnswerListener {

@@ -125,7 +125,8 @@ export class RtspProxy {
   /** For one client connection. */
   wiring(client: RtspConnection, vserver: Vserver, upstreams: Upstreams, sessions: CarriedSessions): Wiring {
     const { wires, table, descriptors } = this.#options;
-    return new Wiring({ wires, descriptors, table, vserver: this.vserverIndex(vserver), client, upstreams, sessions });
+    const shared = { wires, descriptors, table, engine: this.engine, vserver: this.vserverIndex(vserver) };
+    return new Wiring({ ...shared, client, upstreams, sessions });
   }
 
   connectionClosed(connection: ClientConnection): void {

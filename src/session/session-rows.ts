@@ -9,8 +9,10 @@ import { hashSession, SessionIndex } from './session-index.js';
 export interface StreamRef {
   slot: number;
   generation: number;
-  /** The engine thread that has its wires, if its frames pass over wires. */
+  /** The engine thread that has its wires, if its frames pass from wire to wire. */
   thread?: number;
+  /** Its packets pass between sockets and a wire. */
+  bridged?: true;
 }
 
 /** Where a session is: its row, and which opening of that row. */
@@ -191,7 +193,10 @@ export class SessionRows {
     const row = this.region.streamAt(slot);
     const generation = this.region.loadU32(row + this.region.layout.stream.generation);
     const thread = wireThreadOf(this.region, row);
-    return thread === undefined ? { slot, generation } : { slot, generation, thread };
+    if (thread !== undefined) return { slot, generation, thread };
+    const { stream, streamTransport } = this.region.layout;
+    const bridged = this.region.getU8(row + stream.transport) === streamTransport.bridged;
+    return bridged ? { slot, generation, bridged } : { slot, generation };
   }
 
   protected sliceIndex(worker: number): SessionIndex {

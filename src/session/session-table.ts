@@ -38,8 +38,8 @@ export type SessionFlags = Partial<Record<keyof Layout['sessionFlags'], boolean>
 export type RewriteSpec = Record<keyof Layout['rewrite'], number>;
 
 export interface LegSpec {
-  /** The listening service. */
-  local: Endpoint;
+  /** The listening service; undefined where a channel is in its place. */
+  local: Endpoint | undefined;
   /** What RTSP said of the peer; port 0 = any, undefined = nothing known. */
   declared?: Endpoint | undefined;
   /** Another address that the peer may send from. */
@@ -61,10 +61,12 @@ export interface StreamSpec {
   media: MediaKind;
   /** Of the RTP timestamps, 0 = not known. */
   clockRate: number;
-  /** In the order of `layout.legIndex`; empty for what is not UDP. */
+  /** In the order of `layout.legIndex`; empty for what is not UDP on either side. */
   legs: readonly (LegSpec | undefined)[];
-  /** Interleaved: the channels towards each side. */
-  channels?: { client: ChannelPair; server: ChannelPair };
+  /** Interleaved: the channels towards each side; bridged: towards the one that has them. */
+  channels?: { client?: ChannelPair; server?: ChannelPair };
+  /** Bridged: the engine thread of the wires. */
+  thread?: number;
   /** Rows of the wires of its RTSP connections, where the engine holds those. */
   wires?: StreamWires | undefined;
   /** urlHash of what was set up. */
@@ -200,11 +202,12 @@ export class SessionTable extends SessionRows {
     this.region.storeU32(cell, bits);
   }
 
-  /** Notes whether any stream of the session is interleaved now. */
+  /** Notes whether any stream of the session is in an RTSP connection now, on either side. */
   noteTransport(slot: number): void {
     const { stream, streamTransport } = this.#layout;
+    const inConnection = [streamTransport.interleaved, streamTransport.bridged];
     const transportOf = (row: number) => this.region.getU8(this.region.streamAt(row) + stream.transport);
-    const interleaved = this.streamsOf(slot).some((each) => transportOf(each.slot) === streamTransport.interleaved);
+    const interleaved = this.streamsOf(slot).some((each) => inConnection.includes(transportOf(each.slot)));
     this.setFlags(slot, { interleaved });
   }
 
@@ -252,8 +255,9 @@ export class SessionTable extends SessionRows {
   /** Opens a row. Throws PENSTOCK_ERR_TABLE_FULL. */
   openStream(spec: StreamSpec): StreamRef {
     const session = this.#own(spec.session);
-    if (this.#freeStreams.length === 0) this.freeReleased();
-    const slot = this.#take(this.#freeStreams, 'stream');
+    const fits = this.#isOfThread(spec.thread);
+    if (!this.#freeStreams.some(fits)) this.freeReleased();
+    const slot = this.#take(this.#freeStreams, 'stream', fits);
     const row = this.region.streamAt(slot);
     const { stream, rowState } = this.#layout;
     writeRow(this.region, row + stream.sequence, () => {
@@ -275,13 +279,13 @@ export class SessionTable extends SessionRows {
     writeRow(this.region, row + this.#layout.stream.sequence, () => this.#change(slot, row, update));
   }
 
-  /** Its RTSP connections are wires from now on, or are gone. Returns what the engine must be told of, if it carries the frames. */
+  /** Its RTSP connections are wires from now on, or are gone. Returns what the engine must be told of, if there are frames. */
   setWires(slot: number, wires: StreamWires | undefined): StreamRef | undefined {
     if (!this.#openStreams.has(slot)) return undefined;
     const row = this.region.streamAt(slot);
     writeRow(this.region, row + this.#layout.stream.sequence, () => this.#writeWires(row, wires));
     const ref = this.streamRef(slot);
-    return ref.thread === undefined ? undefined : ref;
+    return ref.thread === undefined && !ref.bridged ? undefined : ref;
   }
 
   /**
@@ -441,7 +445,7 @@ export class SessionTable extends SessionRows {
     region.setU32(row + stream.urlHash, spec.urlHash ?? 0);
     this.#writeWires(row, spec.wires);
     region.clear(row + stream.legs, sizes.leg * limits.legsPerStream);
-    this.#change(slot, row, { channels: { client: NO_CHANNELS, server: NO_CHANNELS }, ...spec });
+    this.#change(slot, row, { channels: {}, ...spec });
   }
 
   #writeWires(row: number, wires: StreamWires | undefined): void {
@@ -456,10 +460,11 @@ export class SessionTable extends SessionRows {
     if (update.clockRate !== undefined) region.setU32(row + stream.clockRate, update.clockRate);
     if (update.media !== undefined) region.setU8(row + stream.media, MEDIA_KINDS.indexOf(update.media));
     if (update.channels !== undefined) {
-      region.setU8(row + stream.clientChannel, update.channels.client.rtp);
-      region.setU8(row + stream.clientRtcpChannel, update.channels.client.rtcp);
-      region.setU8(row + stream.serverChannel, update.channels.server.rtp);
-      region.setU8(row + stream.serverRtcpChannel, update.channels.server.rtcp);
+      const { client = NO_CHANNELS, server = NO_CHANNELS } = update.channels;
+      region.setU8(row + stream.clientChannel, client.rtp);
+      region.setU8(row + stream.clientRtcpChannel, client.rtcp);
+      region.setU8(row + stream.serverChannel, server.rtp);
+      region.setU8(row + stream.serverRtcpChannel, server.rtcp);
     }
     if (update.wires !== undefined) this.#writeWires(row, update.wires);
     for (const [index, leg] of (update.legs ?? []).entries()) if (leg !== undefined) this.#writeLeg(slot, index, leg);
@@ -521,8 +526,10 @@ export class SessionTable extends SessionRows {
   /** The engine has it: its media sockets, or the connections that its frames are in. */
   #isRelayed(row: number): boolean {
     const { stream, streamTransport } = this.#layout;
-    const udp = this.region.getU8(row + stream.transport) === streamTransport.udp;
-    return udp || wireThreadOf(this.region, row) !== undefined;
+    const withSockets: number[] = [streamTransport.udp, streamTransport.bridged];
+    return (
+      withSockets.includes(this.region.getU8(row + stream.transport)) || wireThreadOf(this.region, row) !== undefined
+    );
   }
 
   #isReleased(slot: number, closingSince: number): boolean {
@@ -544,9 +551,15 @@ export class SessionTable extends SessionRows {
     throw new RangeError(`stream ${slot} is not open in the slice of worker ${this.worker}`);
   }
 
-  #take(free: number[], what: string): number {
-    const slot = free.pop();
-    if (slot !== undefined) return slot;
+  /** The engine thread of a stream with sockets is that of its slot. */
+  #isOfThread(thread: number | undefined): (slot: number) => boolean {
+    const { engineThreads } = this.region.geometry;
+    return (slot) => thread === undefined || slot % engineThreads === thread;
+  }
+
+  #take(free: number[], what: string, fits: (slot: number) => boolean = () => true): number {
+    const at = free.findLastIndex(fits);
+    if (at >= 0) return free.splice(at, 1)[0] as number;
     this.#refused++;
     throw new PenstockError('PENSTOCK_ERR_TABLE_FULL', `no free ${what} row in the slice of worker ${this.worker}`);
   }

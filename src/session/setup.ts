@@ -1,17 +1,20 @@
+import type { Endpoint } from '../engine/endpoint.js';
 import { PenstockError } from '../errors.js';
 import { hash32 } from '../router/balancer/hash.js';
 import { parseSession } from '../rtsp/headers/session.js';
 import type { RtspMessage, RtspRequest, RtspResponse } from '../rtsp/message.js';
 import type { MediaSection } from '../rtsp/sdp.js';
 import { isSuccess } from '../rtsp/status.js';
+import { bridgedToClient, turnPlan } from './bridging.js';
 import type { CarriedKind, CarriedStream } from './carried-sessions.js';
+import type { ChannelPair } from './channel-map.js';
 import type { ClientConnection } from './client-connection.js';
 import type { MediaPlace } from './media-place.js';
 import type { PortPair } from './port-allocator.js';
 import { asksForBackchannel, type Presentation } from './presentation.js';
 import type { RtspProxy } from './proxy.js';
 import { sessionIdOf } from './rewriter.js';
-import type { LegSpec, MediaKind } from './session-table.js';
+import type { LegSpec, MediaKind, StreamSpec } from './session-table.js';
 import {
   type Alternative,
   declaredClient,
@@ -43,7 +46,9 @@ export class Setup {
   readonly #serverId: string | undefined;
   /** The client's own header, for another try with another server. */
   readonly #offered: string;
-  readonly #plan: TransportPlan;
+  #plan: TransportPlan;
+  /** What the client asked for, once the server is asked for the other lower transport. */
+  #asked: Alternative | undefined;
   /** Server-side listening services by the alternative's place, until one of them is handed over. */
   readonly #pairs: (PortPair | undefined)[] = [];
 
@@ -76,6 +81,25 @@ export class Setup {
    */
   prepare(): void {
     this.#admit();
+    this.#offer();
+  }
+
+  /**
+   * The server refused the transport: makes the request one for the other lower transport, where the engine can convert
+   * between them. Throws PENSTOCK_ERR_PORTS_EXHAUSTED.
+   */
+  turn(): boolean {
+    if (this.#proxy.config.bridge === 'off' || this.#client.bridgeThread(this.#upstream) === undefined) return false;
+    const turned = turnPlan(this.#plan, this.#client.channels.chooseAt(this.#upstream));
+    if (!turned) return false;
+    this.#releasePairs();
+    this.#asked = turned.asked;
+    this.#plan = [turned.turned];
+    this.#offer();
+    return true;
+  }
+
+  #offer(): void {
     for (const { kind, clientPorts } of this.#plan) {
       const pair = kind === 'udp' ? this.#proxy.ports.allocate(this.#upstream.local.ip, clientPorts) : undefined;
       this.#pairs.push(pair);
@@ -137,9 +161,13 @@ export class Setup {
   release(): void {
     this.#cancelReservation();
     this.#cancelReservation = () => {};
+    this.#releasePairs();
+    replaceTransport(this.#request, this.#offered);
+  }
+
+  #releasePairs(): void {
     for (const pair of this.#pairs) if (pair) this.#proxy.ports.release(pair);
     this.#pairs.length = 0;
-    replaceTransport(this.#request, this.#offered);
   }
 
   #admit(): void {
@@ -173,6 +201,7 @@ export class Setup {
   }
 
   #openStream(session: number, match: TransportMatch, media: Media, reply: RtspResponse): CarriedStream {
+    if (this.#asked) return this.#openBridged(session, match, this.#asked, media, reply);
     switch (match.kind) {
       case 'udp':
         return this.#openUdp(session, match, media, reply);
@@ -197,27 +226,80 @@ export class Setup {
   }
 
   #openUdp(session: number, match: TransportMatch, media: Media, reply: RtspResponse): CarriedStream {
-    const { ports, table, engine } = this.#proxy;
+    const { ports } = this.#proxy;
     if (isForeign(match, this.#upstream.service)) this.#disbelieve(match);
     const place = this.#placeFor(match.alternative);
     if (!place) throw noPlaceFor(this.#client.remote.ip);
     const server = this.#pairs[match.chosen] as PortPair;
     const client = ports.allocate(place.address, match.serverPorts);
-    let stream: number | undefined;
-    try {
-      const legs = this.#legs(match, client, server);
-      const row = { ...this.#row(session, media), transport: 'udp' as const, legs };
-      const ref = table.openStream(row);
-      stream = ref.slot;
-      engine.handOver(ref.slot, ref.generation, { client, server });
-      this.#pairs[match.chosen] = undefined;
-    } catch (error) {
-      if (stream !== undefined) table.abandonStream(stream);
-      ports.release(client);
-      throw error;
-    }
+    const stream = this.#handOver({ client, server }, match, {
+      ...this.#row(session, media),
+      transport: 'udp',
+      legs: this.#legs(match, match.alternative, { client, server }),
+    });
     replaceTransport(reply, toClient(match, { source: place.advertised, serverPorts: numbersOf(client) }));
     return this.#carried(stream, { kind: 'udp' });
+  }
+
+  /** Opens the row of a stream with sockets; the client's are given back where that fails. */
+  #handOver(pairs: { client?: PortPair; server?: PortPair }, { chosen }: TransportMatch, row: StreamSpec): number {
+    const { ports, table, engine } = this.#proxy;
+    let stream: number | undefined;
+    try {
+      const ref = table.openStream(row);
+      stream = ref.slot;
+      engine.handOver(ref.slot, ref.generation, pairs);
+      this.#pairs[chosen] = undefined;
+      return stream;
+    } catch (error) {
+      if (stream !== undefined) table.abandonStream(stream);
+      if (pairs.client) ports.release(pairs.client);
+      throw error;
+    }
+  }
+
+  /** One side over UDP, the other in its connection. */
+  #openBridged(
+    session: number,
+    match: TransportMatch,
+    asked: Alternative,
+    media: Media,
+    reply: RtspResponse,
+  ): CarriedStream {
+    const thread = this.#client.bridgeThread(this.#upstream);
+    if (match.kind !== match.alternative.kind || thread === undefined) {
+      throw new PenstockError('PENSTOCK_ERR_TRANSPORT', 'the server chose what cannot be bridged');
+    }
+    const row = { ...this.#row(session, media), transport: 'bridged' as const, thread };
+    return match.kind === 'udp'
+      ? this.#openFrameClient(row, match, asked, reply)
+      : this.#openFrameServer(row, match, asked, reply);
+  }
+
+  #openFrameClient(row: BridgedRow, match: TransportMatch, asked: Alternative, reply: RtspResponse): CarriedStream {
+    if (isForeign(match, this.#upstream.service)) this.#disbelieve(match);
+    const { channels } = this.#client;
+    const client = channels.chooseFor(asked.channels);
+    if (!client) throw new PenstockError('PENSTOCK_ERR_TRANSPORT', 'no interleaved channel is free');
+    const pairs = { server: this.#pairs[match.chosen] as PortPair };
+    const legs = this.#legs(match, asked, pairs);
+    const stream = this.#handOver(pairs, match, { ...row, legs, channels: { client } });
+    channels.openBridged(client, stream);
+    replaceTransport(reply, bridgedToClient(match, asked, { source: this.#client.local.ip, channels: client }));
+    return this.#carried(stream, { kind: 'bridged', channels: [client.rtp, client.rtcp] });
+  }
+
+  #openFrameServer(row: BridgedRow, match: TransportMatch, asked: Alternative, reply: RtspResponse): CarriedStream {
+    const place = this.#placeFor(asked);
+    if (!place) throw noPlaceFor(this.#client.remote.ip);
+    const server = match.channels as ChannelPair;
+    const client = this.#proxy.ports.allocate(place.address);
+    const legs = this.#legs(match, asked, { client });
+    const stream = this.#handOver({ client }, match, { ...row, legs, channels: { server } });
+    this.#client.channels.openBridgedAt(this.#upstream, server);
+    const face = { source: place.advertised, serverPorts: numbersOf(client) };
+    replaceTransport(reply, bridgedToClient(match, asked, face));
+    return this.#carried(stream, { kind: 'bridgedAt', at: server, upstream: this.#upstream });
   }
 
   #disbelieve({ source }: TransportMatch): void {
@@ -241,30 +323,27 @@ export class Setup {
     return this.#carried(ref.slot, { kind: 'interleaved', channels, upstream: this.#upstream });
   }
 
-  /** In the order of the layout's legs: client RTP and RTCP, server RTP and RTCP. */
-  #legs(match: TransportMatch, client: PortPair, server: PortPair): LegSpec[] {
-    const { alternative } = match;
+  /**
+   * In the order of the layout's legs: client RTP and RTCP, server RTP and RTCP. `asked`: what the client wrote. A side
+   * without a pair is in its connection.
+   */
+  #legs(match: TransportMatch, asked: Alternative, pairs: { client?: PortPair; server?: PortPair }): LegSpec[] {
     const declared = {
-      client: declaredClient(alternative, this.#peerOf(alternative)),
+      client: declaredClient(asked, this.#peerOf(asked)),
       server: declaredServer(match, this.#upstream.service),
     };
     const latching = LATCHING[this.#proxy.config.latching];
-    const expects = { client: this.#clientSends(alternative), server: alternative.serverSends };
-    const leg = (side: 'client' | 'server', pair: PortPair, part: 'rtp' | 'rtcp'): LegSpec => ({
-      local: { ip: pair.address, port: pair[part].port },
-      declared: declared[side][part],
+    const expects = { client: this.#clientSends(asked), server: asked.serverSends };
+    const leg = (side: 'client' | 'server', part: 'rtp' | 'rtcp'): LegSpec => ({
+      local: localOf(pairs[side], part),
+      declared: pairs[side] && declared[side][part],
       alternate: side === 'server' ? { ip: this.#upstream.service.ip, port: 0 } : undefined,
       latching,
       expectsMedia: part === 'rtp' && expects[side],
-      opaque: !alternative.isRtp,
+      opaque: !asked.isRtp,
       maxRate: this.#proxy.config.limits.streamRate,
     });
-    return [
-      leg('client', client, 'rtp'),
-      leg('client', client, 'rtcp'),
-      leg('server', server, 'rtp'),
-      leg('server', server, 'rtcp'),
-    ];
+    return [leg('client', 'rtp'), leg('client', 'rtcp'), leg('server', 'rtp'), leg('server', 'rtcp')];
   }
 
   /** A publisher, or the ONVIF backchannel: media of the client from its first packet on. */
@@ -291,12 +370,18 @@ interface Media {
   clockRate: number;
 }
 
+type BridgedRow = Omit<StreamSpec, 'legs' | 'channels'>;
+
 const LATCHING = { off: 'off', 'same-ip': 'sameIp', any: 'any' } as const;
 
 function mediaOf(section: MediaSection | undefined): Media {
   if (!section) return { media: 'unknown', clockRate: 0 };
   const media = section.media === 'video' || section.media === 'audio' ? section.media : 'other';
   return { media, clockRate: section.clockRate ?? 0 };
+}
+
+function localOf(pair: PortPair | undefined, part: 'rtp' | 'rtcp'): Endpoint | undefined {
+  return pair && { ip: pair.address, port: pair[part].port };
 }
 
 function numbersOf(pair: PortPair): { rtp: number; rtcp: number } {

@@ -164,11 +164,23 @@ export function toClient(match: TransportMatch, face: ClientFace): string {
   removeParam(spec, 'src_addr');
   if (match.kind === 'udp') {
     restore(spec, match.alternative.spec, 'client_port');
-    if (face.serverPorts !== undefined) writePorts(spec, 'server_port', face.serverPorts, match.alternative.spec);
+    writeFace(spec, match.alternative.spec, face);
   }
-  if (match.kind === 'udp' || hasParam(spec, 'source')) setParam(spec, 'source', face.source);
+  if (match.kind !== 'udp' && hasParam(spec, 'source')) setParam(spec, 'source', face.source);
   if (match.kind === 'interleaved' && face.channels !== undefined) setPortPair(spec, 'interleaved', face.channels);
   return formatTransport([spec]);
+}
+
+/** What a client over UDP is told of us. `asked`: as it wrote it. */
+export function writeFace(spec: TransportSpec, asked: TransportSpec, face: ClientFace): void {
+  if (face.serverPorts !== undefined) writePorts(spec, 'server_port', face.serverPorts, asked);
+  setParam(spec, 'source', face.source);
+}
+
+/** Its own ports and destination, where it wrote any, in an answer that has none. */
+export function restoreClientPorts(spec: TransportSpec, asked: TransportSpec): void {
+  for (const name of [...DESTINATIONS, 'client_port'])
+    if (hasParam(asked, name)) setParam(spec, name, param(asked, name));
 }
 
 /**

@@ -55,6 +55,11 @@ export class Upstream {
   strayReplies = 0;
   /** The client's interleaved channel by the server's; kept by ChannelMap. */
   readonly clientChannels: (number | undefined)[] = [];
+  /**
+   * By how much the numbers of its requests are ahead of the client's (RFC 2326 §12.17), for those that we made of
+   * ourselves. The client sees its own.
+   */
+  cseqAhead = 0;
 
   #connection!: RtspConnection;
   readonly #handler: UpstreamHandler;
@@ -141,8 +146,20 @@ export class Upstream {
     if (next) {
       this.#run(next);
       next.listener.onSend?.();
-      this.#connection.send(next.request);
+      this.#send(next.request);
     } else if (this.#closing) this.close();
+  }
+
+  #send(request: RtspRequest): void {
+    const written = request.headers.get('CSeq');
+    const cseq = cseqOf(request);
+    if (cseq === undefined || written === undefined || this.cseqAhead === 0) {
+      this.#connection.send(request);
+      return;
+    }
+    request.headers.set('CSeq', String(cseq + this.cseqAhead));
+    this.#connection.send(request);
+    request.headers.set('CSeq', written);
   }
 
   #run(exchange: Exchange): void {
@@ -157,11 +174,12 @@ export class Upstream {
       return;
     }
     const running = this.#running;
-    if (!running || !belongs(message, running.cseq)) {
+    if (!running || !belongs(message, running.cseq, this.cseqAhead)) {
       this.strayReplies++;
       this.#connection.done();
       return;
     }
+    if (this.cseqAhead !== 0) restoreCSeq(message, running.request);
     if (message.status < 200) {
       if (running.listener.onProvisional) running.listener.onProvisional(message);
       else this.#connection.done();
@@ -219,9 +237,14 @@ function exchangeOf(
 }
 
 /** Several servers leave CSeq out of error answers: such an answer belongs to the request that waits. */
-function belongs(response: RtspResponse, cseq: number | undefined): boolean {
+function belongs(response: RtspResponse, cseq: number | undefined, ahead: number): boolean {
   const answered = cseqOf(response);
-  return answered === undefined || cseq === undefined || answered === cseq;
+  return answered === undefined || cseq === undefined || answered === cseq + ahead;
+}
+
+function restoreCSeq({ headers }: RtspResponse, request: RtspRequest): void {
+  const written = request.headers.get('CSeq');
+  if (headers.has('CSeq') && written !== undefined) headers.set('CSeq', written);
 }
 
 function badReply(service: Service, why: string): PenstockError {

@@ -1,10 +1,11 @@
 import type { NativeBinding } from '../engine/binding.js';
+import type { PacketEngine } from '../engine/packet-engine.js';
 import { socketFd } from '../engine/socket-fd.js';
 import type { Wires } from '../engine/wires.js';
 import { PenstockError } from '../errors.js';
 import type { RtspConnection } from '../rtsp/connection.js';
 import { StreamTransport } from '../rtsp/stream-transport.js';
-import type { CarriedSessions } from './carried-sessions.js';
+import { type CarriedSessions, channelsAt } from './carried-sessions.js';
 import type { SessionTable, StreamWires } from './session-table.js';
 import type { Upstream } from './upstream.js';
 import type { Upstreams } from './upstreams.js';
@@ -17,6 +18,7 @@ export interface WiringOptions {
   wires: Wires | undefined;
   descriptors: Descriptors;
   table: SessionTable;
+  engine: Pick<PacketEngine, 'streamChanged'>;
   /** Row of the vserver in the configuration. */
   vserver: number;
   client: RtspConnection;
@@ -34,6 +36,8 @@ export class Wiring {
   /** As the row has it. */
   #authority = '';
   #framesTaken = 0;
+  /** Of the wires, once something depends on it. */
+  #thread: number | undefined;
 
   constructor(options: WiringOptions) {
     this.#options = options;
@@ -47,6 +51,20 @@ export class Wiring {
   get #clientWire(): WireTransport | undefined {
     const { transport } = this.#options.client;
     return transport instanceof WireTransport ? transport : undefined;
+  }
+
+  /** The engine thread that has the wires, or will have them; undefined where nothing ever moves. */
+  get thread(): number | undefined {
+    this.#thread ??= this.#clientWire?.wire.thread ?? this.#options.wires?.nextThread();
+    return this.#thread;
+  }
+
+  /** Whether the connections of the client and of that server are wires, or can become wires. */
+  canMove(upstream: Upstream): boolean {
+    const { wires, client, upstreams } = this.#options;
+    if (this.moved) return wireOf(upstream) !== undefined;
+    const all = [client, ...[...upstreams].map(({ connection }) => connection)];
+    return wires?.hasRoom(all.length, this.thread) === true && all.every(hasSocket);
   }
 
   /** Whether the client's kernel took frames from us since the last call: a sign of life of the client too. */
@@ -65,9 +83,9 @@ export class Wiring {
     const { wires, client, upstreams } = this.#options;
     if (!wires || this.moved) return;
     const all = [...upstreams];
-    if (!wires.hasRoom(1 + all.length) || !isQuiet(client)) return;
+    const thread = this.#thread ?? wires.nextThread();
+    if (!wires.hasRoom(1 + all.length, thread) || !isQuiet(client)) return;
     if (!all.every((upstream) => upstream.idle && isQuiet(upstream.connection))) return;
-    const thread = wires.nextThread();
     const clientWire = this.#hand(client, { kind: 'client', thread, link: undefined, service: 0 });
     const moved = all.map((upstream) => ({ upstream, wire: this.#handUpstream(upstream, clientWire) }));
     if (behind) clientWire.pause();
@@ -101,6 +119,7 @@ export class Wiring {
     if (!client || !server) return;
     if (authority !== this.#authority) client.wire.row.authority = authority;
     this.#authority = authority;
+    server.wire.row.cseqAhead = upstream.cseqAhead;
     server.wire.row.forwarded = server.wire.nextSeq ?? 0;
     client.wire.row.forwarded = client.heldSeq ?? 0;
   }
@@ -119,7 +138,10 @@ export class Wiring {
 
   #handUpstream(upstream: Upstream, client: WireTransport): WireTransport {
     const { thread, slot } = client.wire;
-    return this.#hand(upstream.connection, { kind: 'upstream', thread, link: slot, service: upstream.service.index });
+    const service = upstream.service.index;
+    const transport = this.#hand(upstream.connection, { kind: 'upstream', thread, link: slot, service });
+    transport.wire.row.cseqAhead = upstream.cseqAhead;
+    return transport;
   }
 
   #hand(
@@ -138,14 +160,15 @@ export class Wiring {
   }
 
   #tellStreams(client: WireTransport, servers: ReadonlyMap<Upstream, WireTransport>): void {
-    const { sessions, table, wires } = this.#options;
+    const { sessions, table, engine } = this.#options;
     for (const stream of sessions.streams()) {
-      const server = stream.kind === 'interleaved' ? servers.get(stream.upstream)?.wire.slot : undefined;
+      const upstream = channelsAt(stream);
+      const server = upstream && servers.get(upstream)?.wire.slot;
       const told = table.setWires(stream.stream, {
         client: client.wire.slot,
         ...(server === undefined ? {} : { server }),
       });
-      if (told?.thread !== undefined) wires?.streamChanged(told.thread, told.slot, told.generation);
+      if (told) engine.streamChanged(told);
     }
   }
 }
@@ -159,7 +182,12 @@ function isQuiet(connection: RtspConnection): boolean {
   const { transport } = connection;
   if (!(transport instanceof StreamTransport) || connection.over || !connection.betweenMessages) return false;
   transport.flush();
-  return transport.drained && socketFd(transport.stream) !== undefined;
+  return transport.drained && hasSocket(connection);
+}
+
+/** Of its own, as the engine can have it: no TLS, no tunnel. */
+function hasSocket({ transport }: RtspConnection): boolean {
+  return transport instanceof StreamTransport && socketFd(transport.stream) !== undefined;
 }
 
 /** The engine has the socket: ours is closed, which ends nothing. */

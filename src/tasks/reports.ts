@@ -18,7 +18,7 @@ export interface SessionReport {
   serverId: string;
   controlUrl: string;
   state: 'ready' | 'playing' | 'recording';
-  transport: 'udp' | 'interleaved' | 'opaque' | 'none';
+  transport: 'udp' | 'interleaved' | 'bridged' | 'opaque' | 'none';
   streams: number;
   /** Global slot of the wire table: the engine holds the RTSP connection that it was set up over. Absent: a worker, or nobody, does. */
   wire?: number;

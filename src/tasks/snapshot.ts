@@ -222,6 +222,7 @@ export const TIER_REASONS: Record<Exclude<keyof Layout['tierReason'], 'none'>, s
   settling: 'waits for a pause',
   notRtp: 'not RTP',
   limited: 'its rate is limited',
+  bridged: 'goes on in a connection',
   ipsec: 'IPsec policies',
 };
 

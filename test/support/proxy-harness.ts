@@ -317,6 +317,7 @@ function baseConfig(services: readonly ServiceAt[]): Config {
     limits: baseLimits,
     interleavedBacklog: 1 << 20,
     interleavedOverflow: 'drop-frames',
+    bridge: 'auto',
     stateDir: '/nowhere',
     logLevel: 'debug',
   };

@@ -1,0 +1,39 @@
+#include "bridge/bridge.h"
+
+#include "memory/cell.h"
+
+namespace penstock::bridge {
+namespace {
+
+struct Place {
+  uint32_t wire;
+  uint8_t channel;
+};
+
+Place PlaceOf(const table::StreamEntry& control, uint32_t leg) {
+  switch (leg) {
+    case table::kClientRtp: return {control.client_wire, control.client_channel};
+    case table::kClientRtcp: return {control.client_wire, control.client_rtcp_channel};
+    case table::kServerRtp: return {control.server_wire, control.server_channel};
+    default: return {control.server_wire, control.server_rtcp_channel};
+  }
+}
+
+}  // namespace
+
+void Bridge::Connect(flow::Stream& stream, const table::StreamEntry& control, table::Millis now) {
+  Disconnect(stream);
+  for (flow::Leg& leg : stream.legs) {
+    if (!leg.is_channel()) continue;
+    const Place place = PlaceOf(control, leg.index());
+    const table::WireEntry* row = region_.Wire(place.wire);
+    wire::Wire* wire = row == nullptr ? nullptr : wires_.Obtain(place.wire, memory::Load(row->generation), now);
+    if (wire != nullptr) channels_[&leg] = std::make_unique<Channel>(leg, relay_, *wire, place.channel);
+  }
+}
+
+void Bridge::Disconnect(flow::Stream& stream) {
+  for (const flow::Leg& leg : stream.legs) channels_.erase(&leg);
+}
+
+}  // namespace penstock::bridge
