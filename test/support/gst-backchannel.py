@@ -9,8 +9,9 @@ import json
 import gi
 
 gi.require_version("Gst", "1.0")
+gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
+from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
 gstreamer = ctypes.CDLL("libgstreamer-1.0.so.0")
 PLAY = "( audiotestsrc is-live=true samplesperbuffer=160 ! audio/x-raw,rate=8000,channels=1 ! mulawenc ! rtppcmupay name=pay0 pt=0 )"
@@ -40,6 +41,9 @@ def serve(options):
     factory.set_launch(PLAY)
     factory.set_backchannel_launch(TALK)
     factory.connect("media-configure", on_media)
+    if options.protocols:
+        only = {"udp": GstRtsp.RTSPLowerTrans.UDP, "tcp": GstRtsp.RTSPLowerTrans.TCP}[options.protocols]
+        factory.set_protocols(only)
     server.get_mount_points().add_factory("/onvif", factory)
     server.attach(None)
     print(json.dumps({"received": 0}), flush=True)
@@ -108,6 +112,7 @@ root = argparse.ArgumentParser()
 commands = root.add_subparsers(required=True)
 server = commands.add_parser("server")
 server.add_argument("--port", default="8554")
+server.add_argument("--protocols", choices=["udp", "tcp"], help="the only one; others get 461")
 server.set_defaults(run=serve)
 client = commands.add_parser("client")
 client.add_argument("url")

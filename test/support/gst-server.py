@@ -85,6 +85,7 @@ def main():
     options.add_argument("--digest", metavar="USER:PASSWORD")
     options.add_argument("--tls", nargs=2, metavar=("CERTIFICATE", "KEY"))
     options.add_argument("--srtp", action="store_true", help="media by RTP/SAVP only, its keys by MIKEY")
+    options.add_argument("--transport", choices=["udp", "tcp"], help="the only one; others get 461")
     options = options.parse_args()
 
     Gst.init(None)
@@ -111,6 +112,10 @@ def main():
     if options.srtp:
         for mount in mounts.values():
             mount.set_profiles(GstRtsp.RTSPProfile.SAVP)
+    if options.transport:
+        only = {"udp": GstRtsp.RTSPLowerTrans.UDP, "tcp": GstRtsp.RTSPLowerTrans.TCP}[options.transport]
+        for mount in mounts.values():
+            mount.set_protocols(only)
     for path, mount in mounts.items():
         server.get_mount_points().add_factory(path, mount)
     if not server.attach(None):

@@ -69,6 +69,8 @@ export interface GstServerOptions {
   tls?: [certificate: string, key: string];
   /** Media by RTP/SAVP only. */
   srtp?: boolean;
+  /** The only one: others get 461. */
+  only?: Transport;
 }
 
 /** gst-rtsp-server: plays /test and /test2, takes ANNOUNCE/RECORD on /record. Default port 8554. */
@@ -79,6 +81,7 @@ export async function startGstServer(namespace: Namespace, options: GstServerOpt
     ...(digest ? ['--digest', digest] : []),
     ...(options.tls ? ['--tls', ...options.tls] : []),
     ...(options.srtp ? ['--srtp'] : []),
+    ...(options.only ? ['--transport', options.only] : []),
   ];
   const program = start('gst-rtsp-server', namespace, PYTHON, [...args, ...more]);
   const first = await program.until('ready', () => lastState(program));
@@ -125,10 +128,13 @@ export interface OnvifServer extends RtspServer {
 }
 
 /** gst-rtsp-server with an ONVIF backchannel on /onvif. Default port 8554. */
-export async function startOnvifServer(namespace: Namespace, options: { port?: number } = {}): Promise<OnvifServer> {
-  const { port = 8554 } = options;
+export async function startOnvifServer(
+  namespace: Namespace,
+  { port = 8554, only }: { port?: number; only?: Transport } = {},
+): Promise<OnvifServer> {
   const program = start('gst onvif server', namespace, PYTHON, [
     ...[script('gst-backchannel.py'), 'server', '--port', String(port)],
+    ...(only ? ['--protocols', only] : []),
   ]);
   const received = () => {
     const line = program.stdout.split('\n').findLast((text) => text.endsWith('}'));
