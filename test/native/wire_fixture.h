@@ -281,6 +281,13 @@ class WireRig {
   }
 
   // ---- the engine
+  wire::WireSet& set() { return *set_; }
+  table::Millis now_ms() const { return static_cast<table::Millis>(now_us_) / 1000; }
+  // What an engine does between two turns, and may be stopped in.
+  template <typename Do>
+  void Act(Do what) {
+    Guard(what);
+  }
   // The next engine stops itself before the end of this many steps; 0 = never.
   void StopAfter(int steps) { steps_left_ = steps; }
   bool stopped() const { return stopped_; }

@@ -112,7 +112,7 @@ describe('a wire', () => {
 
   it('is refused when the slice is full, and its row used again when the engine let go', () => {
     const wires = open();
-    const all = Array.from({ length: 8 }, () => wires.open(spec, 77));
+    const all = Array.from({ length: 8 }, () => wires.open({ ...spec, thread: wires.nextThread() }, 77));
     expect(wires.hasRoom(1)).toBe(false);
     expect(() => wires.open(spec, 77)).toThrow(expect.objectContaining({ code: 'PENSTOCK_ERR_TABLE_FULL' }));
     const [first, second] = all as [Wire, Wire];
@@ -124,7 +124,20 @@ describe('a wire', () => {
     region.storeU32(region.wireAt(second.slot) + region.layout.wire.releasedGeneration, second.generation);
     wires.tick();
     expect(wires.hasRoom(2)).toBe(true);
-    expect(wires.open(spec, 77)).toMatchObject({ slot: second.slot, generation: 2 });
+    expect(wires.open({ ...spec, thread: second.thread }, 77)).toMatchObject({ slot: second.slot, generation: 2 });
+  });
+
+  it("of a client has a row of its thread; one of a server follows its client's, in whatever row", () => {
+    const wires = open();
+    const { engineThreads } = region.geometry;
+    for (let thread = 0; thread < engineThreads; thread++) {
+      expect(wires.hasRoom(1, thread)).toBe(true);
+      expect(wires.open({ ...spec, thread }, 77).slot % engineThreads).toBe(thread);
+    }
+    while (wires.hasRoom(1, 0)) wires.open(spec, 77);
+    expect(wires.hasRoom(1)).toBe(engineThreads > 1);
+    expect(() => wires.open(spec, 77)).toThrow(expect.objectContaining({ code: 'PENSTOCK_ERR_TABLE_FULL' }));
+    if (wires.hasRoom(1)) expect(wires.open({ ...spec, kind: 'upstream', link: 0 }, 77).thread).toBe(0);
   });
 
   it('tells its owner what the engine says, but nothing of a former generation', () => {
