@@ -3,13 +3,16 @@ import type { Wires } from '../../src/engine/wires.js';
 import type { PortPair } from '../../src/session/port-allocator.js';
 import type { StreamRef } from '../../src/session/session-rows.js';
 
-type Pairs = Record<'client' | 'server', PortPair>;
+/** A side that is in its connection has none. */
+type Pairs = Partial<Record<'client' | 'server', PortPair>>;
 
 /** Takes the sockets of streams as vault and engine do, and lets go of them at once when told. */
 export class FakeEngine {
   /** What is relayed now, by stream row. */
   readonly streams: Map<number, Pairs>;
   handedOver = 0;
+  /** Rows of bridged streams that it was told of since they were handed over. */
+  readonly told: number[] = [];
   /** Thrown by the next `handOver`. */
   fault: Error | undefined;
   readonly #region: SharedRegion;
@@ -33,9 +36,15 @@ export class FakeEngine {
     this.streams.set(stream, pairs);
   }
 
+  holds(fd: number): boolean {
+    const pairs = [...this.streams.values()].flatMap(({ client, server }) => [client, server]);
+    return pairs.some((pair) => pair?.rtp.fd === fd || pair?.rtcp.fd === fd);
+  }
+
   update(): void {}
 
-  streamChanged({ slot, generation, thread }: StreamRef): void {
+  streamChanged({ slot, generation, thread, bridged }: StreamRef): void {
+    if (bridged) this.told.push(slot);
     if (thread !== undefined) this.#wires?.streamChanged(thread, slot, generation);
   }
 
@@ -48,7 +57,8 @@ export class FakeEngine {
     const pairs = this.streams.get(stream);
     if (!pairs) throw new Error(`stream ${stream} was never handed over`);
     this.streams.delete(stream);
-    for (const { rtp, rtcp } of [pairs.client, pairs.server]) for (const { fd } of [rtp, rtcp]) this.#closeFd(fd);
+    for (const pair of [pairs.client, pairs.server])
+      for (const fd of pair ? [pair.rtp.fd, pair.rtcp.fd] : []) this.#closeFd(fd);
     const { releasedGeneration } = this.#region.layout.stream;
     this.#region.storeU32(this.#region.streamAt(stream) + releasedGeneration, generation);
   }

@@ -80,6 +80,7 @@ export class ProxyHarness {
   readonly media: Set<number>;
   /** Monotonic milliseconds; a test moves it. */
   nowMs = 1_000_000;
+  readonly #closeMedia: (fd: number) => void;
   #server: Server | undefined;
   #dead = false;
   readonly #peers: Peer[] = [];
@@ -110,6 +111,7 @@ export class ProxyHarness {
       if (!this.media.delete(fd)) throw new Error(`descriptor ${fd} was closed twice`);
       sockets.close(fd);
     };
+    this.#closeMedia = close;
     const worker = { worker: 0, vaultFd: -1, wakeFds: [-1], inboxFd: -1, now };
     const wires = wireEngine && new Wires({ binding: wireEngine.binding, region: this.region, ...worker });
     this.engine = new FakeEngine(this.region, close, wires, predecessor?.engine.streams);
@@ -231,9 +233,10 @@ export class ProxyHarness {
     return this.#dead;
   }
 
-  /** What `kill -9` leaves of a worker: nothing is said or closed any more. Its connections must have been moved. */
+  /** What `kill -9` leaves of a worker: only what the engine has. Its connections must have been moved. */
   async die(): Promise<void> {
     this.#dead = true;
+    for (const fd of this.media) if (!this.engine.holds(fd)) this.#closeMedia(fd);
     const server = this.#server as Server;
     server.close();
     await once(server, 'close');

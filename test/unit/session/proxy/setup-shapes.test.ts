@@ -158,7 +158,7 @@ describe('a stream that is set up again with another transport', () => {
     const asked = field(await other.message(), 'Transport');
     other.send(answer(3, [`Transport: ${asked};server_port=20604-20605`, 'Session: S1']));
     await again.message();
-    const ports = [...farm.proxy.engine.streams.values()].map(({ server }) => server.rtp.port);
+    const ports = [...farm.proxy.engine.streams.values()].map(({ server }) => server?.rtp.port);
     expect(ports.sort()).toEqual([20502, 20504]);
   });
 
