@@ -37,9 +37,13 @@ export class Inheritance {
 
   /** Whoever waits for the answer is known. `again`: what the server is sent should the request not reach it after all. */
   awaited(again: RtspRequest): void {
-    if (this.#asked) {
-      const { wire } = wireOf(this.#asked);
-      wire.keep(wire.row.forwarded, serialize(again));
+    const upstream = this.#asked;
+    if (upstream) {
+      const { wire } = wireOf(upstream);
+      wire.keep(
+        wire.row.forwarded,
+        upstream.numbered(again, () => serialize(again)),
+      );
     }
     this.settle();
   }

@@ -127,6 +127,17 @@ export class Upstream {
     });
   }
 
+  /** While `use` runs, the request has the number by which the server knows it. */
+  numbered<T>(request: RtspRequest, use: () => T): T {
+    const written = request.headers.get('CSeq');
+    const cseq = cseqOf(request);
+    if (cseq === undefined || written === undefined || this.cseqAhead === 0) return use();
+    request.headers.set('CSeq', String(cseq + this.cseqAhead));
+    const result = use();
+    request.headers.set('CSeq', written);
+    return result;
+  }
+
   close(): void {
     this.#connection.end();
   }
@@ -146,20 +157,8 @@ export class Upstream {
     if (next) {
       this.#run(next);
       next.listener.onSend?.();
-      this.#send(next.request);
+      this.numbered(next.request, () => this.#connection.send(next.request));
     } else if (this.#closing) this.close();
-  }
-
-  #send(request: RtspRequest): void {
-    const written = request.headers.get('CSeq');
-    const cseq = cseqOf(request);
-    if (cseq === undefined || written === undefined || this.cseqAhead === 0) {
-      this.#connection.send(request);
-      return;
-    }
-    request.headers.set('CSeq', String(cseq + this.cseqAhead));
-    this.#connection.send(request);
-    request.headers.set('CSeq', written);
   }
 
   #run(exchange: Exchange): void {
