@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { connect } from 'node:tls';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { CLIP_FPS } from '../../src/origin/clip.js';
 import { certificateFile } from '../support/certificates.js';
 import { MEDIA } from '../support/media.js';
@@ -10,6 +10,7 @@ import { request } from '../support/peer.js';
 import { playFfmpeg, playGst, startGstServer } from '../support/peers.js';
 import { Penstock, resources, startOrigin } from '../support/penstock.js';
 import { eventually } from '../support/program.js';
+import { startHttpProxy } from '../support/tcp-proxies.js';
 
 // Two workers: the two halves of a tunnel meet at the same one by chance only.
 const SECONDS = 3;
@@ -64,6 +65,19 @@ describe.each(Object.keys(servers) as ServerName[])('through the appliance to %s
       async () => (await stat(server, 'tunnels')) - before === 3 || undefined,
     );
   });
+});
+
+it('ffmpeg and rtspsrc play through a reverse proxy for HTTP, which knows of no tunnel', async () => {
+  const { port, path, frames } = servers['gst-rtsp-server'];
+  const proxy = await startHttpProxy(net.serverB, { port: 8001, to: `${NET.client.edge}:${port}` });
+  onTestFinished(() => proxy.stop());
+  const url = `rtsph://${NET.serverB.ip}:8001${path}`;
+  const options = { transport: 'tcp', seconds: SECONDS } as const;
+  const played = [await playFfmpeg(net.client, url, options), ...(await playGst(net.client, [url, url], options))];
+  for (const one of played) {
+    expect(one.error).toBeUndefined();
+    expect(one.frames).toBeGreaterThanOrEqual(frames);
+  }
 });
 
 /** Of clients, as the workers count them. */

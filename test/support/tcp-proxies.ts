@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Namespace } from './netns.js';
 import { eventually, Program } from './program.js';
 
-/** Real proxies that copy TCP: haproxy and nginx, as child processes in a namespace. */
+/** Real proxies: haproxy and nginx, as child processes in a namespace. */
 
 export interface TcpProxy {
   /** What it wrote: a line for each connection, if its configuration asks for that. */
@@ -46,23 +46,52 @@ export async function startNginx(namespace: Namespace, ways: readonly Way[]): Pr
       `server { listen [::]:${port} ipv6only=off ${listen}; proxy_pass ${to}; proxy_timeout 1h; ${server} }`,
   );
   const text = `load_module ${MODULES}/ngx_stream_module.so;
-daemon off; master_process off; error_log stderr crit; pid nginx.pid;
-events {}
+${NGINX}
 stream {
 log_format who '$proxy_protocol_addr:$proxy_protocol_port, $proxy_protocol_server_addr:$proxy_protocol_server_port';
 access_log ${ACCESS_LOG} who;
 ${servers.join('\n')}
 }
 `;
-  return await start(namespace, ways, text, (file, folder) => ['nginx', '-e', 'stderr', '-p', folder, '-c', file]);
+  return await start(namespace, ways, text, nginx);
 }
 
+/** nginx as a reverse proxy for HTTP, which passes bodies on as they come. */
+export async function startHttpProxy(namespace: Namespace, way: Pick<Way, 'port' | 'to'>): Promise<TcpProxy> {
+  const text = `${NGINX}
+http {
+access_log ${ACCESS_LOG};
+server {
+  listen ${way.port};
+  location / {
+    proxy_pass http://${way.to};
+    proxy_http_version 1.1;
+    proxy_buffering off;
+    proxy_request_buffering off;
+    proxy_read_timeout 1h;
+  }
+}
+}
+`;
+  return await start(namespace, [way], text, nginx);
+}
+
+const nginx = (file: string, folder: string): [string, ...string[]] => [
+  'nginx',
+  '-e',
+  'stderr',
+  '-p',
+  folder,
+  '-c',
+  file,
+];
+const NGINX = 'daemon off; master_process off; error_log stderr crit; pid nginx.pid; events {}';
 const MODULES = '/usr/lib/nginx/modules';
 const ACCESS_LOG = 'access.log';
 
 async function start(
   namespace: Namespace,
-  ways: readonly Way[],
+  ways: readonly Pick<Way, 'port'>[],
   configuration: string,
   command: (file: string, folder: string) => [string, ...string[]],
 ): Promise<TcpProxy> {
