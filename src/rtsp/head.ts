@@ -4,6 +4,7 @@ import { HeaderList, type RtspMessage, type WireForm } from './message.js';
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const VERSION = /^RTSP\/[\x21-\x7e]+$/i;
+const THE_VERSION = 'RTSP/1.0';
 const STATUS_AND_REASON = /^(\d{3})(?:[ \t]+(.*))?$/;
 const NO_BODY = Buffer.alloc(0);
 
@@ -50,11 +51,11 @@ function isContinuation(text: string, at: number): boolean {
 function readStartLine(startLine: string, blankLine: string, headers: HeaderList, limits: RtspLimits): RtspMessage {
   const line = startLine.trimEnd();
   const first = line.slice(0, gapAt(line, 0));
-  if (VERSION.test(first)) return readStatusLine(line, first, startLine, blankLine, headers);
+  if (isVersion(first)) return readStatusLine(line, first, startLine, blankLine, headers);
   const last = line.slice(Math.max(line.lastIndexOf(' '), line.lastIndexOf('\t')) + 1);
   if (first.startsWith('HTTP/') || last.startsWith('HTTP/')) throw bad('this is HTTP, which is not served here', line);
   const uri = line.slice(first.length, line.length - last.length).trim();
-  if (!VERSION.test(last) || uri === '') throw bad('expected METHOD URI RTSP/1.0 or RTSP/1.0 STATUS REASON', line);
+  if (!isVersion(last) || uri === '') throw bad('expected METHOD URI RTSP/1.0 or RTSP/1.0 STATUS REASON', line);
   if (first.length > MAX_METHOD || !TOKEN.test(first)) throw bad('the method is not a token', line);
   if (uri.length > limits.uri) {
     throw new PenstockError('PENSTOCK_ERR_URI_TOO_LONG', `a Request-URI of ${uri.length} bytes (limit ${limits.uri})`);
@@ -78,6 +79,10 @@ function readStatusLine(
   return { kind: 'response', status, reason, version, headers, body: NO_BODY, wire };
 }
 
+function isVersion(text: string): boolean {
+  return text === THE_VERSION || VERSION.test(text);
+}
+
 /** The end of the token that begins at `from`. */
 function gapAt(line: string, from: number): number {
   let at = from;
@@ -90,17 +95,17 @@ function gapAt(line: string, from: number): number {
  * one; anything that two readers could take for different lengths is refused.
  */
 function contentLength(headers: HeaderList, limits: RtspLimits): number {
+  if (!headers.has('Content-Length')) return 0;
   let length: number | undefined;
   for (const value of headers.getAll('Content-Length')) {
     if (!/^\d{1,15}$/.test(value)) throw bad('Content-Length is not a number of bytes', value);
     if (length !== undefined && Number(value) !== length) throw bad('Content-Length fields differ', value);
     length = Number(value);
   }
-  if (length === undefined) return 0;
-  if (length > limits.body) {
+  if (length !== undefined && length > limits.body) {
     throw new PenstockError('PENSTOCK_ERR_BODY_TOO_LARGE', `a body of ${length} bytes (limit ${limits.body})`);
   }
-  return length;
+  return length ?? 0;
 }
 
 function bad(message: string, found: string): PenstockError {

@@ -17,14 +17,18 @@ export class ClientFaces {
   readonly #ends: Ends;
   readonly #redirects: Redirects;
   readonly #ids: ClientIds;
+  /** Until a request names us. */
+  readonly #unnamed: CalledBy;
   /** From the newest request that names us. */
   #calledBy: CalledBy | undefined;
   /** That request's URI up to its path. */
   #heard = '';
+  #newest: { service: Service; faces: Faces } | undefined;
 
   constructor(proxy: RtspProxy, ends: Ends, redirects: Redirects, ids: ClientIds) {
     this.#proxy = proxy;
     this.#ends = ends;
+    this.#unnamed = { scheme: 'rtsp', authority: formatAuthority(ends.local.ip, ends.local.port) };
     this.#redirects = redirects;
     this.#ids = ids;
   }
@@ -46,18 +50,25 @@ export class ClientFaces {
     this.#heard = uri.slice(0, uri.indexOf('/', uri.indexOf('://') + 3) + 1);
   }
 
+  /** Nearly all messages are of one service. */
   of(service: Service): Faces {
-    const proxy = this.#proxy;
+    const appliance = this.#calledBy ?? this.#unnamed;
+    const newest = this.#newest;
+    if (newest?.service === service && newest.faces.appliance === appliance) return newest.faces;
+    const faces = this.#make(service, appliance);
+    this.#newest = { service, faces };
+    return faces;
+  }
+
+  #make(service: Service, appliance: CalledBy): Faces {
     const { local, remote } = this.#ends;
+    const media = this.#proxy.mediaPlace('client', { local: local.ip, peer: remote.ip });
     return {
-      isServer: (authority) => proxy.names(service, authority),
+      isServer: (authority) => this.#proxy.names(service, authority),
       leadsHere: (authority) => this.#redirects.serviceAt(authority) !== undefined,
-      appliance: this.#calledBy ?? { scheme: 'rtsp', authority: formatAuthority(local.ip, local.port) },
+      appliance,
       serverIp: service.ip,
-      // Only a description asks for it.
-      get applianceIp() {
-        return proxy.mediaPlace('client', { local: local.ip, peer: remote.ip })?.advertised ?? local.ip;
-      },
+      applianceIp: media?.advertised ?? local.ip,
       encodeId: (serverId) => this.#ids.encode(service, serverId),
     };
   }

@@ -96,7 +96,8 @@ export class SessionKeeper {
     const { table, clients } = this.#options;
     let slot = table.findOwn(service.index, serverId);
     if (slot === undefined) {
-      slot = table.openSession({ ...details, service: service.index, serverId });
+      const { vserver, controlUrl, client, timeoutSec } = details;
+      slot = table.openSession({ vserver, service: service.index, serverId, controlUrl, client, timeoutSec });
       if (claim) claim.sessionOpened();
       else service.sessionOpened(false);
       clients.add('sessions', details.client.ip, 1);

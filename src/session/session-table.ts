@@ -205,9 +205,11 @@ export class SessionTable extends SessionRows {
   /** Notes whether any stream of the session is in an RTSP connection now, on either side. */
   noteTransport(slot: number): void {
     const { stream, streamTransport } = this.#layout;
-    const inConnection = [streamTransport.interleaved, streamTransport.bridged];
-    const transportOf = (row: number) => this.region.getU8(this.region.streamAt(row) + stream.transport);
-    const interleaved = this.streamsOf(slot).some((each) => inConnection.includes(transportOf(each.slot)));
+    let interleaved = false;
+    for (const each of this.#open.get(slot)?.streams ?? []) {
+      const transport = this.region.getU8(this.region.streamAt(each) + stream.transport);
+      interleaved ||= transport === streamTransport.interleaved || transport === streamTransport.bridged;
+    }
     this.setFlags(slot, { interleaved });
   }
 
@@ -445,7 +447,8 @@ export class SessionTable extends SessionRows {
     region.setU32(row + stream.urlHash, spec.urlHash ?? 0);
     this.#writeWires(row, spec.wires);
     region.clear(row + stream.legs, sizes.leg * limits.legsPerStream);
-    this.#change(slot, row, { channels: {}, ...spec });
+    if (!spec.channels) this.#writeChannels(row, {});
+    this.#change(slot, row, spec);
   }
 
   #writeWires(row: number, wires: StreamWires | undefined): void {
@@ -459,15 +462,18 @@ export class SessionTable extends SessionRows {
     const { stream } = this.#layout;
     if (update.clockRate !== undefined) region.setU32(row + stream.clockRate, update.clockRate);
     if (update.media !== undefined) region.setU8(row + stream.media, MEDIA_KINDS.indexOf(update.media));
-    if (update.channels !== undefined) {
-      const { client = NO_CHANNELS, server = NO_CHANNELS } = update.channels;
-      region.setU8(row + stream.clientChannel, client.rtp);
-      region.setU8(row + stream.clientRtcpChannel, client.rtcp);
-      region.setU8(row + stream.serverChannel, server.rtp);
-      region.setU8(row + stream.serverRtcpChannel, server.rtcp);
-    }
+    if (update.channels !== undefined) this.#writeChannels(row, update.channels);
     if (update.wires !== undefined) this.#writeWires(row, update.wires);
     for (const [index, leg] of (update.legs ?? []).entries()) if (leg !== undefined) this.#writeLeg(slot, index, leg);
+  }
+
+  #writeChannels(row: number, channels: NonNullable<StreamSpec['channels']>): void {
+    const { client = NO_CHANNELS, server = NO_CHANNELS } = channels;
+    const { stream } = this.#layout;
+    this.region.setU8(row + stream.clientChannel, client.rtp);
+    this.region.setU8(row + stream.clientRtcpChannel, client.rtcp);
+    this.region.setU8(row + stream.serverChannel, server.rtp);
+    this.region.setU8(row + stream.serverRtcpChannel, server.rtcp);
   }
 
   #writeLeg(slot: number, index: number, spec: LegSpec): void {

@@ -49,7 +49,9 @@ export function formatTransport(specs: readonly TransportSpec[]): string {
 }
 
 export function cloneSpec(spec: TransportSpec): TransportSpec {
-  return { ...spec, params: spec.params.map((param) => ({ ...param })) };
+  const clone = { ...spec };
+  clone.params = spec.params.map((param) => ({ ...param }));
+  return clone;
 }
 
 /** Media over UDP: `/UDP`, or no lower transport, for which UDP is the default (RFC 2326 §12.39). May be multicast. */
