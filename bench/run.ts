@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { machine } from './lib/machine.js';
 import { writePage } from './lib/page.js';
@@ -30,6 +30,7 @@ WORD selects scenarios (${SCENARIOS.map(({ name }) => name).join(', ')}) or part
   --out FILE       results as JSON (default bench/results/TIME.tmp.json)
   --compare FILE   shows the ratio to the medians of an earlier run
   --docs           writes docs/benchmarks.md and its charts
+  --against DIR    another build of penstock (the folder that has dist and build), beside this one in control
   --from FILE      measures nothing: shows (and with --docs writes) the results of an earlier run
   --loopback       one namespace, addresses 127.0.0.1 to .3 (default without root)
 `;
@@ -46,6 +47,7 @@ const OPTIONS = {
   loopback: { type: 'boolean', default: false },
   docs: { type: 'boolean', default: false },
   from: { type: 'string' },
+  against: { type: 'string' },
   only: { type: 'string' },
   help: { type: 'boolean', default: false },
 } as const;
@@ -133,13 +135,14 @@ class Run {
   }
 
   #context(results: ScenarioResults, round: number): Context {
-    const { quick, seconds, only } = this.#options;
+    const { quick, seconds, only, against } = this.#options;
     return {
       bed: this.#bed,
       quick,
       seconds,
       round,
       partial: this.#options.words.length > 0,
+      against: against === undefined ? undefined : resolve(against),
       wants: (text) => this.#selection.case(results.name, text),
       compares: (name) => only.length === 0 || only.some((text) => name.includes(text)),
       record: (which, values) => record(results, which, values),

@@ -20,6 +20,8 @@ export interface ApplianceOptions {
   core: Core;
   workers: number;
   packetPath?: PacketPath;
+  /** Of another build than this one. */
+  folder?: string;
   args?: readonly string[];
   /** Of Node itself, such as --cpu-prof: its processes pass them on to their children. */
   nodeArgs?: readonly string[];
@@ -40,7 +42,11 @@ export class Appliance {
     args.push('--workers', String(options.workers), '--packet-path', options.packetPath ?? 'auto');
     args.push('--drain-timeout', '0', ...(options.args ?? []));
     const node = options.nodeArgs ?? [];
-    const [command, all] = pinned(options.core, process.execPath, [...node, join(ROOT, 'dist', 'main.js'), ...args]);
+    const [command, all] = pinned(options.core, process.execPath, [
+      ...node,
+      join(options.folder ?? ROOT, 'dist', 'main.js'),
+      ...args,
+    ]);
     this.#child = bed.appliance.spawn(command, all, { stdio: ['ignore', 'ignore', log] });
     closeSync(log);
   }

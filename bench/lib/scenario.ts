@@ -24,6 +24,8 @@ export interface Context {
   readonly round: number;
   /** Words ask for a part: all of it is measured in every round. */
   readonly partial: boolean;
+  /** Folder of another build of the product (`--against`). */
+  readonly against: string | undefined;
   /** How long one measurement takes. */
   readonly seconds: number;
   /** Whether a word of the command line asks for this group (always, if none names one). */

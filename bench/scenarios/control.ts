@@ -8,7 +8,7 @@ import { nginxTcp } from '../rivals/nginx.js';
 
 const CONCURRENCY = 32;
 /** Sessions until the functions that matter are compiled: before that a session costs up to four times as much. */
-const WARM_UP = 4000;
+const WARM_UP = 3000;
 const QUICK_WARM_UP = 1500;
 /** Of each measurement at least so many sessions, however slow the machine is. */
 const BUSY = 1000;
@@ -62,7 +62,8 @@ interface Measured {
 }
 
 async function compare(context: Context, { name: group, streams }: (typeof CASES)[number]): Promise<void> {
-  const proxies = PROXIES.filter((proxy) => context.compares(proxy.name));
+  const other = otherBuild(context);
+  const proxies = [...PROXIES, ...other].filter((proxy) => other.includes(proxy) || context.compares(proxy.name));
   const direct = await measureDirect(context, streams);
   const measured = new Map<TcpProxy, Measured>();
   for (const proxy of rotate(proxies, context.round)) {
@@ -75,12 +76,17 @@ async function compare(context: Context, { name: group, streams }: (typeof CASES
   for (const proxy of proxies) {
     const found = measured.get(proxy);
     const [product, own] = [cpuOf(PRODUCT), cpuOf(proxy)];
-    const ratio: Values = RIVALS.includes(proxy) && product && own ? { ratio: product / own } : {};
+    const isProduct = PRODUCTS.includes(proxy) || other.includes(proxy);
+    const ratio: Values = !PRODUCTS.includes(proxy) && product && own ? { ratio: product / own } : {};
     if (!found) context.absent({ group, name: proxy.name }, proxy.missing() ?? 'not measured');
-    else
-      context.record({ group, name: proxy.name }, { ...ratio, ...valuesOf(found, direct, PRODUCTS.includes(proxy)) });
-    if (found && PRODUCTS.includes(proxy)) checkFailures(context, `${group}, ${proxy.name}`, found);
+    else context.record({ group, name: proxy.name }, { ...ratio, ...valuesOf(found, direct, isProduct) });
+    if (found && isProduct) checkFailures(context, `${group}, ${proxy.name}`, found);
   }
+}
+
+/** What a change gains or costs is told by the build before it, in the same rounds. */
+function otherBuild({ against: folder }: Context): TcpProxy[] {
+  return folder === undefined ? [] : [penstockProxy(folder, { core: 'product', workers: 1, folder })];
 }
 
 function checkFailures(context: Context, name: string, { busy, alone }: Measured): void {
