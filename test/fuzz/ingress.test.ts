@@ -34,10 +34,13 @@ const ENDS = {
 };
 const ENDS6 = { source: { ip: '2001:db8::9', port: 1 }, destination: { ip: '192.0.2.1', port: 65_535 } };
 
+/** IPv4 inside IPv6, dotted or not; with more behind `::ffff:` it is an address like any other. */
+const MAPPED = /^::ffff:([\d.]+|[\da-f]+:[\da-f]+)$/;
+
 /** Media is sent there. */
 function isOneHost(ip: string): boolean {
   const first = Number.parseInt(ip, 10);
-  return isIPv4(ip) ? first > 0 && first < 224 : ip !== '::' && !/^(ff|::ffff:)/.test(ip);
+  return isIPv4(ip) ? first > 0 && first < 224 : ip !== '::' && !/^ff/.test(ip) && !MAPPED.test(ip);
 }
 
 fuzz({
