@@ -18,7 +18,7 @@ export interface Load {
   packets: number | undefined;
   bits: number | undefined;
   drops: number | undefined;
-  /** Sessions by what moves their media: `offload`, `gso`, `mmsg`, `mixed`, `tcp`. */
+  /** Sessions by what moves their media: `offload`, `gso`, `mmsg`, `mixed`, `tcp`, `bridged`. */
   movers: ReadonlyMap<string, number>;
 }
 
@@ -66,6 +66,8 @@ const DROPS = [
   'wire_frames_unrouted',
   'worker_frames_dropped',
 ];
+/** Where no tier does. */
+const MOVERS: Partial<Record<SessionReport['transport'], string>> = { interleaved: 'tcp', bridged: 'bridged' };
 /** Counters of what the engine itself moved. */
 const MOVED = ['forwarded', 'wire_frames'];
 
@@ -137,7 +139,7 @@ function groupBySession(sessions: readonly SessionReport[]): Map<string, Session
 function countMovers(sessions: readonly SessionReport[]): Map<string, number> {
   const counts = new Map<string, number>();
   for (const { tier, transport } of sessions) {
-    const mover = tier ?? (transport === 'interleaved' ? 'tcp' : undefined);
+    const mover = MOVERS[transport] ?? tier;
     if (mover !== undefined) counts.set(mover, (counts.get(mover) ?? 0) + 1);
   }
   return counts;

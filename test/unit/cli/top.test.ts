@@ -94,10 +94,11 @@ describe('what changed between two samples', () => {
       session('one', 'b', 0, { tier: 'offload' }),
       session('one', 'c', 0, { tier: 'gso' }),
       withoutTier(session('one', 'd', 0, { transport: 'interleaved' })),
+      session('one', 'f', 0, { transport: 'bridged', tier: 'gso' }),
       withoutTier(session('one', 'e', 0, { transport: 'none' })),
     ];
     const movers = Object.fromEntries(compare(sample(0, { sessions }), undefined).total.movers);
-    expect(movers).toEqual({ offload: 2, gso: 1, tcp: 1 });
+    expect(movers).toEqual({ offload: 2, gso: 1, tcp: 1, bridged: 1 });
   });
 });
 
