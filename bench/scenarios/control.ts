@@ -7,7 +7,7 @@ import { haproxyTcp } from '../rivals/haproxy.js';
 import { nginxTcp } from '../rivals/nginx.js';
 
 const CONCURRENCY = 32;
-/** Sessions until the functions that matter are compiled: before that a session costs up to four times as much. */
+/** Sessions of a worker until the functions that matter are compiled: before, one costs up to four times as much. */
 const WARM_UP = 3000;
 const QUICK_WARM_UP = 1500;
 /** Of each measurement at least so many sessions, however slow the machine is. */
@@ -110,8 +110,10 @@ async function measure({ bed, seconds, quick }: Context, proxy: TcpProxy, stream
   const running = await proxy.start(bed, farm.address);
   const crowd = await Crowd.start(bed, running.address);
   try {
-    await crowd.churn({ sessions: quick ? QUICK_WARM_UP : WARM_UP }, CONCURRENCY, streams);
-    const cpu = new CpuMeter(await running.pids());
+    const pids = await running.pids();
+    const workers = [...pids.keys()].filter((process) => process.startsWith('worker')).length;
+    await crowd.churn({ sessions: (quick ? QUICK_WARM_UP : WARM_UP) * Math.max(1, workers) }, CONCURRENCY, streams);
+    const cpu = new CpuMeter(pids);
     const busy = await crowd.churn({ seconds, sessions: BUSY }, CONCURRENCY, streams);
     const used = {
       '': cpu.seconds(),

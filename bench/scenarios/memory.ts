@@ -14,16 +14,18 @@ const PRODUCT = penstockProxy('penstock', { core: 'any', workers: 2 });
 const PROXIES = [PRODUCT, haproxyTcp, nginxTcp];
 const SESSIONS = [1000, 5000];
 const QUICK_SESSIONS = [200];
-/** Opened before the first look: code is compiled, pools have their first size. */
-const WARM_UP = 200;
+/** Sessions that come and go before the first look: code is compiled, pools and heaps have their size. */
+const WARM_UP = 6000;
+const QUICK_WARM_UP = 1500;
+const CONCURRENCY = 32;
 const SETTLE_MS = 2000;
 const KIB = 1024;
 
 export const memory: Scenario = {
   name: 'memory',
   about:
-    'Memory of a live UDP session with one stream: growth per session while so many are opened, after the first ' +
-    `${WARM_UP}; once, in the first round. Anonymous memory of the processes (JavaScript's garbage included); the ` +
+    'Memory of a live UDP session with one stream: growth per session while so many are opened, after ' +
+    `${WARM_UP} that came and went; once, in the first round. Anonymous memory of the processes (JavaScript's garbage included); the ` +
     "kernel's slab memory, less that of the same sessions opened directly; and the rows of the shared region. penstock " +
     'holds four UDP sockets and two ends of TCP for it, haproxy and nginx no more than the two ends.',
   columns: [
@@ -37,7 +39,7 @@ export const memory: Scenario = {
   ],
   async run(context) {
     if (context.round > 0) return;
-    const room = mostSessions(1) - WARM_UP;
+    const room = mostSessions(1);
     for (const wish of context.quick ? QUICK_SESSIONS : SESSIONS) {
       const sessions = Math.min(wish, room);
       const name = `${sessions} sessions`;
@@ -65,12 +67,12 @@ interface Growth {
   seconds: number;
 }
 
-async function measure({ bed }: Context, proxy: TcpProxy, sessions: number): Promise<Growth> {
+async function measure({ bed, quick }: Context, proxy: TcpProxy, sessions: number): Promise<Growth> {
   const farm = await Farm.start(bed, 'shared');
   const running = await proxy.start(bed, farm.address);
   const crowd = await Crowd.start(bed, running.address);
   try {
-    await crowd.open(WARM_UP);
+    await crowd.churn({ sessions: quick ? QUICK_WARM_UP : WARM_UP }, CONCURRENCY, 1);
     await sleep(SETTLE_MS);
     const pids = [...(await running.pids())];
     const before = { processes: new Map(pids.map(([name, pid]) => [name, anonymousBytes(pid)])), slab: slabBytes() };
