@@ -43,7 +43,11 @@ const ALL: Cases[] = [
     { pattern: 'singly', size: 200, rate: 10_000 },
     { pattern: 'frames', size: 1200, rate: MAX },
   ]),
-  cases(1000, 0, [{ pattern: 'singly', size: 1200, rate: 10_000 }]),
+  cases(1000, 0, [
+    { pattern: 'frames', size: 1200, rate: 10_000 },
+    { pattern: 'frames', size: 1200, rate: 30_000 },
+    { pattern: 'singly', size: 1200, rate: 10_000 },
+  ]),
   cases(10, 1, [{ pattern: 'frames', size: 1200, rate: 20_000 }]),
 ];
 const QUICK: Cases[] = [

@@ -15,6 +15,7 @@ constexpr uint32_t kServer = WireRig::kServer;
 constexpr uint32_t kOther = WireRig::kOther;
 constexpr uint32_t kBacklog = 64 * 1024;
 constexpr size_t kPayload = 1200;
+constexpr int kTakeovers = 10'000;
 constexpr int kFrames = 600;  // several times what all buffers on the way hold
 
 std::string Numbered(int number, size_t size = kPayload) {
@@ -290,7 +291,7 @@ TEST(TakeoversLeaveNoDescriptorBehind) {
   rig.OpenPair();
   rig.Settle();
   const size_t before = OpenDescriptors();
-  for (int i = 0; i < 500; ++i) {
+  for (int i = 0; i < kTakeovers; ++i) {
     SendAll(rig.Peer(kServer), Frame(0, std::to_string(i)));
     rig.Restart();
     rig.Turn(0);
@@ -298,5 +299,5 @@ TEST(TakeoversLeaveNoDescriptorBehind) {
   }
   rig.Settle();
   CHECK_EQ(OpenDescriptors(), before);
-  CHECK_EQ(rig.Row(kServer).rx_frames, 500u);
+  CHECK_EQ(rig.Row(kServer).rx_frames, kTakeovers);
 }

@@ -14,6 +14,7 @@ using counters::Counter;
 constexpr uint32_t kClient = WireRig::kClient;
 constexpr uint32_t kServer = WireRig::kServer;
 constexpr uint32_t kOther = WireRig::kOther;
+constexpr int kRounds = 200;  // of some thirty engines each, and a dozen workers
 
 std::string Payload(size_t size, int seed) {
   std::string out(size, 'a');
@@ -269,10 +270,10 @@ void TalkThrough(const Chaos& chaos, std::mt19937& random) {
 
 TEST(TakeoverLosesNothingAtRandom) {
   std::mt19937 random(3);
-  for (int round = 0; round < 60; ++round) TalkThrough({.small_buffers = round % 2 == 0, .workers_die = false}, random);
+  for (int round = 0; round < kRounds; ++round) TalkThrough({.small_buffers = round % 2 == 0, .workers_die = false}, random);
 }
 
 TEST(TakeoverOfEnginesAndWorkersLosesNothing) {
   std::mt19937 random(4);
-  for (int round = 0; round < 60; ++round) TalkThrough({.small_buffers = false, .workers_die = true}, random);
+  for (int round = 0; round < kRounds; ++round) TalkThrough({.small_buffers = false, .workers_die = true}, random);
 }

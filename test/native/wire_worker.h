@@ -87,7 +87,7 @@ class Worker {
   bool AnswerWaits(uint32_t wire, uint32_t seq) const {
     for (const auto& [slot, state] : wires_) {
       for (const Kept& kept : state.kept) {
-        if (kept.continues == wire && kept.continue_seq == seq && kept.seq > rig_.Row(slot).written_seq) return true;
+        if (kept.continues == wire && kept.continue_seq == seq && kept.seq > memory::Load(rig_.Row(slot).written_seq)) return true;
       }
     }
     return false;
