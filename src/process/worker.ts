@@ -31,6 +31,8 @@ import { mediaBinder } from './media-sockets.js';
 import { PrimaryMeetingPoint } from './meeting-point.js';
 
 const TICK_MS = 500;
+/** Every connection is looked at once in so many ticks, some in each. */
+const CONNECTION_TICKS = 2;
 const HEARTBEAT_MS = 250;
 const FINISH_POLL_MS = 20;
 const ACCEPT_BACKLOG = 1024;
@@ -58,6 +60,7 @@ export class WorkerProcess {
   readonly #ingress: Ingress;
   readonly #routes: Routes;
   #draining = false;
+  #ticks = 0;
 
   constructor(config: Config, places: readonly ServicePlace[], tls: TlsMaterial, inherited: WorkerInheritance) {
     const worker = inherited.index;
@@ -236,7 +239,7 @@ export class WorkerProcess {
   }
 
   #tick(): void {
-    this.#proxy.tick();
+    this.#proxy.tick(this.#ticks++ % CONNECTION_TICKS, CONNECTION_TICKS);
     this.#events.drain(() => {});
     sendToPrimary({ type: 'worker-stats', stats: this.#stats() });
   }

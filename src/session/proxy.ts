@@ -142,10 +142,11 @@ export class RtspProxy {
     return this.router.vservers.indexOf(vserver);
   }
 
-  /** Once a second or so. */
-  tick(): void {
+  /** Once a second or so; of the connections only each `parts`-th one, from number `part` on. */
+  tick(part = 0, parts = 1): void {
     const nowMs = this.now();
-    for (const connection of this.#connections) connection.tick(nowMs);
+    let at = 0;
+    for (const connection of this.#connections) if (at++ % parts === part) connection.tick(nowMs);
     this.#options.wires?.tick();
     this.keeper.sweep();
   }
