@@ -124,7 +124,8 @@ describe.each([
   });
 
   it('players go on when workers and the engine are killed', async () => {
-    await start(`${NET[host].ip}:8554`);
+    // Connections and ports of one session are then with one thread of two.
+    await start(`${NET[host].ip}:8554`, '--engine-threads', '2');
     const options = { transport: other, seconds: LONG_SECONDS };
     const playing = PLAYERS.map(async ([name, play]) => ({
       name,

@@ -184,7 +184,11 @@ describe('live sources', () => {
     ['rtsp-streaming-server', NPM, 'stream1'],
   ] as const)('%s refuses interleaved media, and plays it when it is bridged', async (name, via, path) => {
     const { alone, relayed } = await playBothWays(players.ffmpeg, urls(via, path), 'tcp');
-    const outcomes = { direct: outcome(alone), through: liveOutcome(relayed) };
+    const once = liveOutcome(relayed);
+    // Where the file ends and begins again, its server says good-bye to players.
+    const isCut = relayed.error === undefined && !once.startsWith('plays');
+    const again = () => players.ffmpeg(urls(via, path).through, { transport: 'tcp', seconds: SECONDS });
+    const outcomes = { direct: outcome(alone), through: isCut ? liveOutcome(await again()) : once };
     page.add({ peer: 'ffmpeg', with: name, transport: 'TCP', ...outcomes });
     expect(outcomes).toEqual({ direct: '461', through: 'plays from a key frame on' });
   });
