@@ -13,13 +13,13 @@ const OPTIONS = { allowHalfOpen: true, noDelay: true };
 export async function connectTo(route: Route, limit: AbortSignal | number, ends?: ProxiedEnds): Promise<Socket> {
   const { ip, port, from, tls, proxyProtocol = 'none' } = route;
   if (typeof limit !== 'number') limit.throwIfAborted();
+  const head = headFor(proxyProtocol, ends);
   const socket = connect({ host: ip, port, ...(from === undefined ? {} : { localAddress: from }), ...OPTIONS });
   let stream = socket;
   const stopWaiting = whenOver(limit, (reason) => stream.destroy(reason));
   try {
     await established(socket, 'connect');
-    if (proxyProtocol === 'v1') socket.write(formatLine(ends));
-    if (proxyProtocol === 'v2') socket.write(formatBinary(ends));
+    if (head) socket.write(head);
     if (!tls) return socket;
     // Whatever happens to it is an error of the stream above as well; alone it would end the process.
     socket.on('error', () => {});
@@ -29,6 +29,11 @@ export async function connectTo(route: Route, limit: AbortSignal | number, ends?
   } finally {
     stopWaiting();
   }
+}
+
+function headFor(version: Route['proxyProtocol'], ends: ProxiedEnds | undefined): Buffer | undefined {
+  if (version === 'v1') return formatLine(ends);
+  return version === 'v2' ? formatBinary(ends) : undefined;
 }
 
 /** Returns what ends the wait. */

@@ -46,6 +46,7 @@ export interface WirePort {
   /** In order with all that this worker says to that thread. */
   say(thread: number, record: OutboxRecord): void;
   /** Writes of this wire that found no room in the ring are forgotten: they will be said again. */
+  /** Its messages that have not gone yet, and the end behind them: all of it is said again in order. */
   unsayWrites(wire: number): void;
   closing(wire: Wire): void;
 }

@@ -105,8 +105,9 @@ export class Wires implements WirePort {
   }
 
   unsayWrites(wire: number): void {
+    const { write, shutdown } = this.recordKind;
     for (const [thread, late] of this.#late.entries()) {
-      this.#late[thread] = late.filter((record) => record.kind !== this.recordKind.write || record.wire !== wire);
+      this.#late[thread] = late.filter(({ kind, wire: of }) => of !== wire || (kind !== write && kind !== shutdown));
     }
   }
 

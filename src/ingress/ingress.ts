@@ -76,6 +76,8 @@ export class Ingress {
     // From now on nobody may miss an error: one without a listener ends the process.
     socket.on('error', () => {});
     const peer = { ip: canonicalIp(socket.remoteAddress), port: socket.remotePort ?? 0 };
+    // It was reset before we took it, so nobody is there any more; what it had sent could still be read.
+    if (peer.ip === '') return void socket.destroy();
     const { limits } = this.#options;
     const arrival: Arrival = { socket, peer, client: undefined, timer: this.#deadline(socket, limits.firstRequestMs) };
     this.#waiting.add(arrival);
@@ -164,15 +166,17 @@ export class Ingress {
 
   /** Whoever checks whether a port is open connects and says nothing: that is worth no line. */
   #refuse({ socket, client, peer }: Arrival, error: Error): void {
-    if (client) this.#options.connections.disconnect(client.ip);
+    // Who is told why keeps the connection for another moment.
+    const lingers = error instanceof PenstockError && error.code === 'PENSTOCK_ERR_TUNNEL' && !socket.destroyed;
+    const leave = () => client && this.#options.connections.disconnect(client.ip);
+    if (lingers) socket.once('close', leave);
+    else leave();
     if (error instanceof PenstockError) {
       if (error.code === 'PENSTOCK_ERR_TLS') this.counters.tlsFailures++;
       if (error.code === 'PENSTOCK_ERR_PROXY_HEADER') this.counters.proxyHeadersRefused++;
       this.#options.log.info({ code: error.code, client: (client ?? peer).ip }, error.message);
-      // It is being told, and closed then.
-      if (error.code === 'PENSTOCK_ERR_TUNNEL') return;
     }
-    socket.destroy();
+    if (!lingers) socket.destroy();
   }
 
   #deadline(socket: Socket, ms: number): NodeJS.Timeout {

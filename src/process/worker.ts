@@ -96,7 +96,7 @@ export class WorkerProcess {
       close: (fd) => binding.closeFd(fd),
     });
     this.#routes = new Routes(places, tls, config);
-    const dialer = new Dialer(this.#routes, config.connectTimeoutMs);
+    const dialer = new Dialer(this.#routes, config);
     this.#teardowns = new TeardownSender(config, dialer, this.#log);
     this.#keeper = new SessionKeeper({
       config,

@@ -71,7 +71,7 @@ export function formatLine(ends: ProxiedEnds | undefined): Buffer {
   if (!ends) return Buffer.from('PROXY UNKNOWN\r\n');
   const family = familyOf(ends);
   const { source, destination } = ends;
-  const [from, to] = [source, destination].map(({ ip }) => (family === 6 && isIPv4(ip) ? `::ffff:${ip}` : ip));
+  const [from, to] = [source, destination].map(({ ip }) => textIn(family, ip));
   return Buffer.from(`PROXY TCP${family} ${from} ${to} ${source.port} ${destination.port}\r\n`);
 }
 
@@ -170,8 +170,13 @@ function familyOf({ source, destination }: ProxiedEnds): 4 | 6 {
   return isIPv4(source.ip) && isIPv4(destination.ip) ? 4 : 6;
 }
 
+/** A zone means something on this machine only. */
+function textIn(family: 4 | 6, ip: string): string {
+  return family === 6 && isIPv4(ip) ? `::ffff:${ip}` : ip.replace(/%.*/, '');
+}
+
 function bytesOf(ip: string, family: 4 | 6): Uint8Array {
-  const address = parseIp(family === 6 && isIPv4(ip) ? `::ffff:${ip}` : ip);
+  const address = parseIp(textIn(family, ip));
   if (address?.family !== family) throw new TypeError(`${ip} is no address`);
   return address.bytes;
 }

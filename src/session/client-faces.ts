@@ -61,14 +61,17 @@ export class ClientFaces {
   }
 
   #make(service: Service, appliance: CalledBy): Faces {
+    const proxy = this.#proxy;
     const { local, remote } = this.#ends;
-    const media = this.#proxy.mediaPlace('client', { local: local.ip, peer: remote.ip });
     return {
-      isServer: (authority) => this.#proxy.names(service, authority),
+      isServer: (authority) => proxy.names(service, authority),
       leadsHere: (authority) => this.#redirects.serviceAt(authority) !== undefined,
       appliance,
       serverIp: service.ip,
-      applianceIp: media?.advertised ?? local.ip,
+      // A reload may change it.
+      get applianceIp() {
+        return proxy.mediaPlace('client', { local: local.ip, peer: remote.ip })?.advertised ?? local.ip;
+      },
       encodeId: (serverId) => this.#ids.encode(service, serverId),
     };
   }

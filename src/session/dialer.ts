@@ -1,3 +1,4 @@
+import type { Config } from '../config/types.js';
 import { connectTo } from '../egress/connect.js';
 import type { Route } from '../egress/routes.js';
 import { PenstockError } from '../errors.js';
@@ -13,11 +14,12 @@ export interface RoutesTo {
 /** Opens connections to services. */
 export class Dialer {
   readonly #routes: RoutesTo;
-  readonly #timeoutMs: number;
+  readonly #limits: Pick<Config, 'connectTimeoutMs'>;
 
-  constructor(routes: RoutesTo, timeoutMs: number) {
+  /** `limits` is asked anew for each connection: a reload may have changed it. */
+  constructor(routes: RoutesTo, limits: Pick<Config, 'connectTimeoutMs'>) {
     this.#routes = routes;
-    this.#timeoutMs = timeoutMs;
+    this.#limits = limits;
   }
 
   /** Whether the service is told whose connection it is: then it must be told where media goes, too. */
@@ -28,7 +30,7 @@ export class Dialer {
   /** `ends`: of the client's connection, if it is for one. Rejects with PENSTOCK_ERR_SERVICE_UNREACHABLE. */
   async dial(service: Service, ends?: ProxiedEnds): Promise<ByteStream> {
     try {
-      return await connectTo(this.#routes.to(service.index), this.#timeoutMs, ends);
+      return await connectTo(this.#routes.to(service.index), this.#limits.connectTimeoutMs, ends);
     } catch (error) {
       throw unreachable(service, (error as Error).message);
     }

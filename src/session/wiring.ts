@@ -64,7 +64,10 @@ export class Wiring {
     const { wires, client, upstreams } = this.#options;
     if (this.moved) return wireOf(upstream) !== undefined;
     const all = [client, ...[...upstreams].map(({ connection }) => connection)];
-    return wires?.hasRoom(all.length, this.thread) === true && all.every(hasSocket);
+    const thread = this.#thread ?? wires?.nextThread();
+    if (!wires?.hasRoom(all.length, thread) || !all.every(hasSocket)) return false;
+    this.#thread = thread;
+    return true;
   }
 
   /** Whether the client's kernel took frames from us since the last call: a sign of life of the client too. */

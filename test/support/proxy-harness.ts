@@ -132,10 +132,7 @@ export class ProxyHarness {
     const engine = this.engine as unknown as PacketEngine;
     const specs = base.vservers[0]?.services ?? [];
     const places = specs.map((service, row) => ({ row, vserver: 0, service, leaving: false }));
-    const dialer = new Dialer(
-      new Routes(places, { vservers: {}, services: {} }, this.config),
-      this.config.connectTimeoutMs,
-    );
+    const dialer = new Dialer(new Routes(places, { vservers: {}, services: {} }, this.config), this.config);
     this.teardowns = new TeardownSender(this.config, dialer, log);
     const clients = new ClientCells(this.region, 0);
     this.keeper = new SessionKeeper({

@@ -42,6 +42,7 @@ export class TunnelStream extends Duplex implements ByteStream {
     this.#onPost();
     if (this.#post) {
       this.#next = post;
+      post.once('close', () => this.#forget(post));
       this.#overlap = setTimeout(() => this.#post?.destroy(), POST_OVERLAP_MS);
     } else this.#read(post);
     return true;
@@ -70,11 +71,16 @@ export class TunnelStream extends Duplex implements ByteStream {
     post.on('close', () => this.#onPostClosed());
   }
 
+  /** It ended before its turn came. */
+  #forget(post: Duplex): void {
+    if (this.#next === post) this.#next = undefined;
+  }
+
   #onPostClosed(): void {
     clearTimeout(this.#overlap);
     const next = this.#next;
     this.#post = this.#next = undefined;
-    if (next && !this.destroyed) this.#read(next);
+    if (next && !next.destroyed && !this.destroyed) this.#read(next);
   }
 
   override _read(): void {

@@ -81,6 +81,10 @@ export class Tunnels {
   async #begin(key: string, { stream, client }: Half): Promise<TunnelStream> {
     if (this.#waiting.size >= MAX_WAITING_TUNNELS) throw refusal('too many tunnels wait for their POST');
     if (!(await this.#meetingPoint.open(key))) throw refusal('there is a tunnel with that x-sessioncookie');
+    if (stream.destroyed) {
+      this.#meetingPoint.close(key);
+      throw new Error('the client went away');
+    }
     const tunnel = new TunnelStream(stream, client, () => this.#waiting.delete(tunnel));
     this.#open.set(key, tunnel);
     this.#waiting.add(tunnel);

@@ -84,6 +84,23 @@ describe('a connection', () => {
     expect(next.destroyed).toBe(false);
   });
 
+  it('that was reset before it was taken is nobody, and is not served', () => {
+    const [client, ours] = MemorySocket.pair();
+    Object.defineProperty(ours, 'remoteAddress', { value: undefined });
+    start().accept(ours, entrance);
+    client.write('OPTIONS * RTSP/1.0\r\n\r\n');
+    expect(ours.destroyed).toBe(true);
+    expect(counted).toEqual([]);
+  });
+
+  it('that is told why it is refused counts until it is closed', async () => {
+    const [, ours] = connect(start(), 'GET / HTTP/1.0\r\n\r\n');
+    await vi.waitFor(() => expect(lines).toMatchObject([{ code: 'PENSTOCK_ERR_TUNNEL' }]));
+    expect(counted).toEqual(['127.0.0.1']);
+    ours.destroy();
+    await vi.waitFor(() => expect(counted).toEqual([]));
+  });
+
   it('on which nothing comes is closed when its time is over', () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     onTestFinished(() => void vi.useRealTimers());

@@ -164,6 +164,22 @@ describe('a tunnel', () => {
     expect(second.ours.destroyed).toBe(false);
   });
 
+  it('forgets a POST that ended before its turn', async () => {
+    const { received } = await open();
+    const first = post('c1', base64('one '));
+    const second = post('c1', base64('never'));
+    await settled();
+    second.ours.destroy();
+    await settled();
+    const third = post('c1', base64('two '));
+    await settled();
+    third.ours.destroy();
+    first.socket.end();
+    await vi.waitFor(() => expect(first.ours.destroyed).toBe(true));
+    post('c1', base64('three'));
+    await vi.waitFor(() => expect(received()).toBe('one three'));
+  });
+
   it('leaves a POST whose end does not come', async () => {
     const { received } = await open();
     const first = post('c1', base64('one '));

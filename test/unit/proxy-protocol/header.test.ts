@@ -110,6 +110,12 @@ describe('headers', () => {
     expect(readProxyHeader(formatBinary(mixed))?.value.ends).toEqual(mixed);
   });
 
+  it('a zone stays on this machine', () => {
+    const near = ends('fe80::1%eth1', '2001:db8::2');
+    expect(readProxyHeader(formatLine(near))?.value.ends).toEqual(ends('fe80::1', '2001:db8::2'));
+    expect(readProxyHeader(formatBinary(near))?.value.ends).toEqual(ends('fe80::1', '2001:db8::2'));
+  });
+
   it('whatever is written is read again', () => {
     const ip = fc.oneof(
       fc.ipV4().filter((text) => !/^(0|22[4-9]|2[3-5]\d)\./.test(text)),

@@ -11,7 +11,7 @@ const AT_A_TIME = 64;
 async function farm() {
   const server = await ScriptedServer.listen();
   onTestFinished(() => server.close());
-  const dialer = new Dialer({ to: () => ({ ip: server.host, port: server.port }) }, 1_000);
+  const dialer = new Dialer({ to: () => ({ ip: server.host, port: server.port }) }, { connectTimeoutMs: 1_000 });
   const sender = new TeardownSender({ replyTimeoutMs: 60_000 }, dialer, pino({ level: 'silent' }));
   const service = { name: 'cam', ip: server.host, port: server.port } as Service;
   for (let n = 0; n < SESSIONS; n++) sender.send(service, `rtsp://edge/${n}`, `S${n}`);

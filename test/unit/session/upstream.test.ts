@@ -16,7 +16,7 @@ vi.mock('node:net', async (original) => {
 const handler = () => ({ onServerRequest: vi.fn(), onFrame: vi.fn(), onUpstreamClose: vi.fn() });
 const serviceAt = (port: number) => ({ name: 'cam', ip: '127.0.0.1', port }) as Service;
 const dialTo = (port: number, timeoutMs: number) => {
-  const dialer = new Dialer({ to: () => ({ ip: '127.0.0.1', port }) }, timeoutMs);
+  const dialer = new Dialer({ to: () => ({ ip: '127.0.0.1', port }) }, { connectTimeoutMs: timeoutMs });
   return (service: Service) => dialer.dial(service);
 };
 const options = (cseq: number) => makeRequest('OPTIONS', '*', { CSeq: String(cseq) });
