@@ -1,6 +1,8 @@
 // Where the channels of a wire lead.
 #pragma once
 
+#include <vector>
+
 #include "wire/wire.h"
 
 namespace penstock::wire {
@@ -8,6 +10,8 @@ namespace penstock::wire {
 // A channel has one route: the newest.
 void AddRoute(Wire& wire, uint8_t channel, const Route& route);
 void RemoveRoute(Wire& wire, uint8_t channel);
+// All at once; gives where they led.
+std::vector<Route> TakeRoutes(Wire& wire);
 
 template <typename Which>
 void RemoveRoutesWhere(Wire& wire, Which which) {

@@ -102,12 +102,10 @@ void StreamTable::DropRoutes(InterleavedStream& stream) {
 }
 
 void StreamTable::Forget(Wire& wire) {
-  for (size_t channel = 0; channel < wire.route_of.size(); ++channel) {
-    const Route* route = wire.RouteOf(static_cast<uint8_t>(channel));
-    if (route == nullptr || route->target == nullptr) continue;
-    RemoveRoutesWhere(*route->target, [&wire](const Route& back) { return back.target == &wire; });
+  for (const Route& route : TakeRoutes(wire)) {
+    if (route.target == nullptr) continue;
+    RemoveRoutesWhere(*route.target, [&wire](const Route& back) { return back.target == &wire; });
   }
-  RemoveRoutesWhere(wire, [](const Route&) { return true; });
 }
 
 void StreamTable::Retry(bool all, table::Millis now) {

@@ -89,7 +89,7 @@ struct Wire {
   std::vector<uint8_t> rest;  // of a half-sent one that is too large for the row
 
   // Frames.
-  std::array<uint8_t, 256> route_of{};  // by channel: index into `routes` plus one
+  std::array<uint16_t, 256> route_of{};  // by channel: index into `routes` plus one
   std::vector<Route> routes;
   Wire* sink = nullptr;                 // that took frames last, while this wire is its source
   Wire* blocked_on = nullptr;           // that takes no frame now
@@ -125,7 +125,7 @@ struct Wire {
            blocked_on == nullptr && now - partial_since > deadline;
   }
   const Route* RouteOf(uint8_t channel) const {
-    const uint8_t index = route_of[channel];
+    const uint16_t index = route_of[channel];
     return index == 0 ? nullptr : &routes[index - 1u];
   }
 };

@@ -342,6 +342,60 @@ TEST(BridgeForgetsAWireThatIsGone) {
   CHECK(rig.Leg(table::kClientRtp).way() == nullptr);
 }
 
+// As many streams as a connection has channels for, each with both legs of its client on it.
+class FullWireRig : public WireRig {
+ public:
+  static constexpr uint32_t kStreams = 128;
+
+  FullWireRig() {
+    Open(kClient, table::kWireClient);
+    for (uint32_t i = 0; i < kStreams; ++i) Connect(i);
+  }
+  ~FullWireRig() {
+    for (auto& stream : streams_) set().bridge().Disconnect(*stream);
+  }
+
+  void Connect(uint32_t i) {
+    table::StreamEntry control{};
+    control.client_wire = kClient;
+    control.client_channel = static_cast<uint8_t>(2 * i);
+    control.client_rtcp_channel = static_cast<uint8_t>(2 * i + 1);
+    for (const uint32_t leg : {table::kClientRtp, table::kClientRtcp}) {
+      streams_[i]->legs[leg].TakeChannel(*streams_[i], leg);
+      streams_[i]->legs[leg].Attach(data_[i][leg], nullptr, false);
+    }
+    set().bridge().Connect(*streams_[i], control, now_ms());
+  }
+  flow::FrameWay* Way(uint32_t channel) { return streams_[channel / 2]->legs[channel % 2].way(); }
+
+ private:
+  std::vector<std::unique_ptr<flow::Stream>> streams_ = Filled();
+  std::vector<std::array<table::LegData, 2>> data_{kStreams};
+
+  static std::vector<std::unique_ptr<flow::Stream>> Filled() {
+    std::vector<std::unique_ptr<flow::Stream>> out(kStreams);
+    for (auto& stream : out) stream = std::make_unique<flow::Stream>();
+    return out;
+  }
+};
+
+TEST(BridgeTakesEveryChannelOfAWireAndForgetsThemAll) {
+  FullWireRig rig;
+  rig.Connect(127);  // again
+  std::string expected;
+  for (uint32_t channel = 0; channel < 256; ++channel) {
+    rig.Way(channel)->Put(Bytes8("packet"));
+    expected += Frame(static_cast<uint8_t>(channel), "packet");
+  }
+  rig.Settle();
+  CHECK_EQ(ReceiveAll(rig.Peer(kClient)), expected);
+  Reset(rig.Peer(kClient));
+  rig.Settle();
+  rig.Push(table::kRecordClose, kClient);
+  rig.Settle();
+  for (uint32_t channel = 0; channel < 256; ++channel) CHECK(rig.Way(channel) == nullptr);
+}
+
 TEST(BridgeEndsWithWhatItHasWritten) {
   BridgeRig rig;
   ShrinkSendBuffer(rig.Ours(kClient), 8 * 1024);

@@ -155,6 +155,7 @@ struct RigOptions {
   uint32_t backlog = 1 << 20;
   table::Overflow overflow = table::kOverflowDropFrames;
   uint32_t ring_bytes = 256 * 1024;
+  uint32_t streams = 8;
   bool small_client = false;  // a few frames fill what the client's side keeps
 };
 
@@ -169,7 +170,7 @@ class WireRig {
                                                         .engine_threads = 1,
                                                         .services = 1,
                                                         .sessions_per_worker = 4,
-                                                        .streams_per_worker = 8,
+                                                        .streams_per_worker = options.streams,
                                                         .ring_slots = 64,
                                                         .quarantine_ms = 1,
                                                         .wires_per_worker = 8,

@@ -166,6 +166,44 @@ TEST(WiresForgetTheChannelsOfAClosedStream) {
 
 // ---------------------------------------------------------------- messages
 
+TEST(WiresRouteEveryChannelThatThereIs) {
+  WireRig rig({.streams = 128});
+  rig.OpenPair();
+  for (uint32_t i = 1; i < 128; ++i) {
+    rig.OpenStream(i, kClient, kServer, static_cast<uint8_t>(2 * i), static_cast<uint8_t>(2 * i));
+  }
+  rig.OpenStream(127, kClient, kServer, 254, 254);  // again
+  std::string frames;
+  for (int channel = 0; channel < 256; ++channel) frames += Frame(static_cast<uint8_t>(channel), "report");
+  SendAll(rig.Peer(kServer), frames);
+  SendAll(rig.Peer(kClient), frames);
+  rig.Settle();
+  CHECK_EQ(ReceiveAll(rig.Peer(kClient)), frames);
+  CHECK_EQ(ReceiveAll(rig.Peer(kServer)), frames);
+  rig.CloseStream(127);
+  SendAll(rig.Peer(kServer), Frame(254, "lost") + Frame(255, "lost") + Frame(0, "video") + Frame(253, "report"));
+  rig.Settle();
+  CHECK_EQ(ReceiveAll(rig.Peer(kClient)), Frame(0, "video") + Frame(253, "report"));
+  CHECK_EQ(rig.Row(kServer).unrouted_frames, 2u);
+}
+
+TEST(WiresForgetEveryChannelOfAWireThatIsGone) {
+  WireRig rig({.streams = 128});
+  rig.OpenPair();
+  for (uint32_t i = 1; i < 128; ++i) {
+    rig.OpenStream(i, kClient, kServer, static_cast<uint8_t>(2 * i), static_cast<uint8_t>(2 * i));
+  }
+  Reset(rig.Peer(kClient));
+  rig.Settle();
+  rig.Push(table::kRecordClose, kClient);
+  rig.Settle();
+  std::string frames;
+  for (int channel = 0; channel < 256; ++channel) frames += Frame(static_cast<uint8_t>(channel), "lost");
+  SendAll(rig.Peer(kServer), frames);
+  rig.Settle();
+  CHECK_EQ(rig.Row(kServer).unrouted_frames, 256u);
+}
+
 TEST(WiresHoldMessagesForTheWorker) {
   WireRig rig;
   rig.OpenPair();
