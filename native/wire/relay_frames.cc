@@ -96,7 +96,7 @@ size_t Relay::SendRun(Wire& from, Wire& to, FrameRun run, std::span<uint8_t> byt
     to.writable = false;
     Block(from, to);
   } else {
-    if (!to.out.empty() || to.shut_asked) Ready(to);  // they had to wait for the end of a frame
+    if (!to.out.empty() || !to.queue.empty() || to.shut_asked) Ready(to);  // they had to wait for the end of a frame
     if (!to.waiters.empty()) WakeWaiters(to);
   }
   return taken;

@@ -332,6 +332,18 @@ TEST(BridgeTakesTurnsWithFramesOfAServerWire) {
   CHECK_EQ(got[2], of_socket);
 }
 
+TEST(BridgeGoesOnBehindTheLastFrameOfAServerWire) {
+  BridgeRig rig({.small_client = true});
+  rig.Open(WireRig::kServer, table::kWireUpstream);
+  rig.OpenStream(1, kClient, WireRig::kServer, 0, 0);
+  const std::string large = Frame(0, Video(1, 60'000));
+  SendAll(rig.Peer(WireRig::kServer), large);
+  rig.Settle();
+  CHECK(rig.Count(Counter::wire_blocked) > 0);
+  rig.Put(table::kClientRtp, Video(9999));
+  CHECK(ReadOn(rig) == large + Frame(2, Video(9999)));
+}
+
 TEST(BridgeForgetsAWireThatIsGone) {
   BridgeRig rig;
   Reset(rig.Peer(kClient));
