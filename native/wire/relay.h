@@ -109,6 +109,7 @@ class Relay {
   size_t NoteSent(Wire& from, Wire& to, const FrameRun& run, std::span<uint8_t> bytes, size_t sent);
   void AccountPassed(Wire& from, Wire& to, uint32_t frames, std::span<uint8_t> bytes);
   void AccountDropped(Wire& from, const FrameRun& run);
+  bool PatienceIsOver(table::Millis& since) const;
   bool Overflows(Wire& wire, size_t& waiting, size_t limit);
   void CheckOverflow(Wire& wire);
   void CheckHeld(Wire& wire);

@@ -18,17 +18,20 @@ using table::WireLedger;
 
 void Relay::Put(Wire& wire, uint8_t channel, std::span<const uint8_t> packet) {
   if (!wire.open() || packet.size() > bridge::kLargestPayload) return;
+  if (wire.queue.empty()) wire.queue_behind_since = 0;
   wire.queue.Push(channel, packet);
   if (wire.queue.size() > region_.interleaved_backlog()) RelieveQueue(wire);
   Ready(wire);
 }
 
-// The same limit and the same choice as for frames that wait in another wire.
+// The same limit and the same choice as for frames that wait in another wire. But these lie in this process's memory:
+// while the peer may still catch up, or may not be written to at all, the oldest go whatever was chosen.
 void Relay::RelieveQueue(Wire& wire) {
   Flush(wire);
   const size_t limit = region_.interleaved_backlog();
   if (wire.closed() || wire.queue.size() <= limit) return;
-  if (region_.interleaved_overflow() == table::kOverflowDropFrames) return DropQueued(wire, limit / 2);
+  const bool closes = region_.interleaved_overflow() == table::kOverflowClose;
+  if (!closes || !MayBegin(wire) || !PatienceIsOver(wire.queue_behind_since)) return DropQueued(wire, limit / 2);
   counters_.Add(Counter::wire_overflow_closes, 1);
   Finish(wire, table::kEndFrames);
 }

@@ -196,12 +196,16 @@ void Relay::AccountDropped(Wire& from, const FrameRun& run) {
 
 // ---------------------------------------------------------------- peers that do not read
 
-// More waits than may, and not just now. Once it is so, there is no more patience until nothing waits.
+// `since`: when more began to wait than may; 0 = now. Once it is over, it is so until nothing waits.
+bool Relay::PatienceIsOver(table::Millis& since) const {
+  if (since == 0) since = Millis(now_us_);
+  return Millis(now_us_) - since >= kCatchUpMs;
+}
+
+// More waits than may, and not just now.
 bool Relay::Overflows(Wire& wire, size_t& waiting, size_t limit) {
   waiting = WaitingBytes(wire.fd.get());
-  if (waiting <= limit) return false;
-  if (wire.behind_since == 0) wire.behind_since = Millis(now_us_);
-  return Millis(now_us_) - wire.behind_since >= kCatchUpMs;
+  return waiting > limit && PatienceIsOver(wire.behind_since);
 }
 
 // Whole frames go, or the peer that does not read them.

@@ -86,6 +86,7 @@ struct Wire {
   std::deque<OutMessage> out;  // by number; it may lack some that the worker has yet to send again
   size_t out_bytes = 0;
   bridge::FrameQueue queue;   // packets of sockets
+  table::Millis queue_behind_since = 0;  // more of them than may wait since then; 0 = they do not
   std::vector<uint8_t> rest;  // of a half-sent one that is too large for the row
 
   // Frames.

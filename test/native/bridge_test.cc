@@ -77,6 +77,15 @@ class BridgeRig : public WireRig {
     }
     return all;
   }
+  // More than may wait, which the peer does not read.
+  void Overflow() {
+    const auto gone = [this] { return Row(kClient).dropped_frames + Count(Counter::wire_overflow_closes); };
+    const uint64_t before = gone();
+    for (uint16_t i = 0; gone() == before; ++i) {
+      Put(table::kClientRtp, Video(i));
+      Turn();
+    }
+  }
 
  private:
   void WriteRow() {
@@ -274,16 +283,38 @@ TEST(BridgeDropsWholeFramesForAPeerThatDoesNotRead) {
 }
 
 TEST(BridgeClosesAPeerThatDoesNotRead) {
-  BridgeRig rig({.backlog = 64 * 1024, .overflow = table::kOverflowClose});
-  ShrinkSendBuffer(rig.Ours(kClient), 8 * 1024);
-  for (uint16_t i = 0; rig.Row(kClient).wire_state != table::kWireClosed; ++i) {
-    rig.Put(table::kClientRtp, Video(i));
-    rig.Turn();
-  }
+  BridgeRig rig({.backlog = 64 * 1024, .overflow = table::kOverflowClose, .small_client = true});
+  rig.Overflow();
+  CHECK_EQ(rig.Row(kClient).wire_state, static_cast<uint32_t>(table::kWireOpen));  // it may yet catch up
+  rig.Pass(2'000);
+  rig.Overflow();
+  CHECK_EQ(rig.Row(kClient).wire_state, static_cast<uint32_t>(table::kWireClosed));
   CHECK_EQ(rig.Row(kClient).end, static_cast<uint32_t>(table::kEndFrames));
   CHECK_EQ(rig.Count(Counter::wire_overflow_closes), 1u);
   rig.Put(table::kClientRtp, Video(1));  // goes nowhere
   rig.Settle();
+}
+
+TEST(BridgeIsPatientWithAPeerThatCaughtUp) {
+  BridgeRig rig({.backlog = 64 * 1024, .overflow = table::kOverflowClose, .small_client = true});
+  rig.Overflow();
+  ReadOn(rig);
+  rig.Pass(2'000);
+  rig.Overflow();
+  CHECK_EQ(rig.Row(kClient).wire_state, static_cast<uint32_t>(table::kWireOpen));
+}
+
+TEST(BridgeClosesNobodyWhomItMayNotWriteTo) {
+  BridgeRig rig({.backlog = 64 * 1024, .overflow = table::kOverflowClose});
+  SendAll(rig.Peer(kClient), Request(1));
+  CHECK_EQ(rig.Only(table::kRecordMessage, kClient).bytes, Request(1));
+  rig.Overflow();
+  rig.Pass(2'000);
+  rig.Overflow();
+  CHECK_EQ(rig.Row(kClient).wire_state, static_cast<uint32_t>(table::kWireOpen));
+  rig.Write(kClient, 1, Answer(1), kClient, 1);
+  rig.Settle();
+  CHECK_EQ(ReceiveAll(rig.Peer(kClient)).substr(0, Answer(1).size()), Answer(1));
 }
 
 TEST(BridgeTakesTheLargestPacket) {
