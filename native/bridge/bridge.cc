@@ -1,21 +1,20 @@
 #include "bridge/bridge.h"
 
-#include "memory/cell.h"
-
 namespace penstock::bridge {
 namespace {
 
 struct Place {
   uint32_t wire;
+  uint32_t generation;
   uint8_t channel;
 };
 
 Place PlaceOf(const table::StreamEntry& control, uint32_t leg) {
   switch (leg) {
-    case table::kClientRtp: return {control.client_wire, control.client_channel};
-    case table::kClientRtcp: return {control.client_wire, control.client_rtcp_channel};
-    case table::kServerRtp: return {control.server_wire, control.server_channel};
-    default: return {control.server_wire, control.server_rtcp_channel};
+    case table::kClientRtp: return {control.client_wire, control.client_wire_generation, control.client_channel};
+    case table::kClientRtcp: return {control.client_wire, control.client_wire_generation, control.client_rtcp_channel};
+    case table::kServerRtp: return {control.server_wire, control.server_wire_generation, control.server_channel};
+    default: return {control.server_wire, control.server_wire_generation, control.server_rtcp_channel};
   }
 }
 
@@ -26,8 +25,7 @@ void Bridge::Connect(flow::Stream& stream, const table::StreamEntry& control, ta
   for (flow::Leg& leg : stream.legs) {
     if (!leg.is_channel()) continue;
     const Place place = PlaceOf(control, leg.index());
-    const table::WireEntry* row = region_.Wire(place.wire);
-    wire::Wire* wire = row == nullptr ? nullptr : wires_.Obtain(place.wire, memory::Load(row->generation), now);
+    wire::Wire* wire = wires_.Obtain(place.wire, place.generation, now);
     if (wire != nullptr) channels_[&leg] = std::make_unique<Channel>(leg, relay_, *wire, place.channel);
   }
 }

@@ -14,8 +14,7 @@ namespace penstock::bridge {
 
 class Bridge {
  public:
-  Bridge(const table::Region& region, wire::WireTable& wires, wire::Relay& relay)
-      : region_(region), wires_(wires), relay_(relay) {}
+  Bridge(wire::WireTable& wires, wire::Relay& relay) : wires_(wires), relay_(relay) {}
 
   // As the row says now. A wire that is not there, or closing, takes no packets.
   void Connect(flow::Stream& stream, const table::StreamEntry& control, table::Millis now);
@@ -23,7 +22,6 @@ class Bridge {
   void Disconnect(flow::Stream& stream);
 
  private:
-  const table::Region& region_;
   wire::WireTable& wires_;
   wire::Relay& relay_;
   std::unordered_map<const flow::Leg*, std::unique_ptr<Channel>> channels_;

@@ -14,7 +14,7 @@
 namespace penstock::table {
 
 inline constexpr uint64_t kRegionMagic = 0x6b636f74736e6570;  // "penstock"
-inline constexpr uint32_t kLayoutVersion = 9;
+inline constexpr uint32_t kLayoutVersion = 10;
 
 inline constexpr uint32_t kMaxWorkers = 64;
 inline constexpr uint32_t kMaxEngineThreads = 16;
@@ -255,6 +255,8 @@ struct alignas(64) StreamEntry {
   // at the channels, where the transport is interleaved or bridged: the frames are theirs.
   uint32_t client_wire;
   uint32_t server_wire;
+  uint32_t client_wire_generation;  // whoever has the slot later is somebody else
+  uint32_t server_wire_generation;
   uint32_t url_hash;  // the worker's own: of the URL that was set up
   uint32_t reserved2;
   LegControl legs[kLegsPerStream];

@@ -60,18 +60,13 @@ void StreamTable::Open(uint32_t stream, const table::StreamEntry& control, table
     place = std::make_unique<InterleavedStream>(stream, control.generation, *region_.Stream(stream));
   }
   place->Configure(control);
-  Wire* client = WireAt(control.client_wire, now);
-  Wire* server = WireAt(control.server_wire, now);
+  Wire* client = wires_.Obtain(control.client_wire, control.client_wire_generation, now);
+  Wire* server = wires_.Obtain(control.server_wire, control.server_wire_generation, now);
   if (client == nullptr || server == nullptr) return;  // one of them is closing: what comes is nobody's
   Connect(*client, *server, *place, table::kClientRtp);
   Connect(*client, *server, *place, table::kClientRtcp);
   Connect(*server, *client, *place, table::kServerRtp);
   Connect(*server, *client, *place, table::kServerRtcp);
-}
-
-Wire* StreamTable::WireAt(uint32_t slot, table::Millis now) {
-  const table::WireEntry* row = region_.Wire(slot);
-  return row == nullptr ? nullptr : wires_.Obtain(slot, memory::Load(row->generation), now);
 }
 
 void StreamTable::Connect(Wire& from, Wire& to, InterleavedStream& stream, uint32_t leg) {

@@ -37,7 +37,6 @@ class StreamTable {
   void Open(uint32_t stream, const table::StreamEntry& control, table::Millis now);
   void Close(uint32_t stream, uint32_t generation);
   void DropRoutes(InterleavedStream& stream);
-  Wire* WireAt(uint32_t slot, table::Millis now);
   void Connect(Wire& from, Wire& to, InterleavedStream& stream, uint32_t leg);
 
   table::Region& region_;

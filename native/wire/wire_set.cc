@@ -73,7 +73,7 @@ WireSet::WireSet(table::Region& region, const Options& options, counters::Counte
       wires_(region, options.thread),
       streams_(region, options.thread, wires_, counters),
       relay_(region, wires_, mailbox_, io_, options.gso, counters),
-      bridge_(region, wires_, relay_) {
+      bridge_(wires_, relay_) {
   for (uint32_t worker = 0; worker < region.workers(); ++worker) {
     outboxes_.push_back(region.Outbox(worker, options.thread));
   }

@@ -5,7 +5,7 @@ import { PenstockError } from '../errors.js';
 import type { Layout } from './layout.js';
 
 /** The layout that this TypeScript was written for; native/table/region_layout.h has the same number. */
-const LAYOUT_VERSION = 9;
+const LAYOUT_VERSION = 10;
 
 /** Names another file to load instead of those below. */
 const OVERRIDE = 'PENSTOCK_ADDON';

@@ -144,6 +144,8 @@ export interface Layout {
     | 'serverRtcpChannel'
     | 'clientWire'
     | 'serverWire'
+    | 'clientWireGeneration'
+    | 'serverWireGeneration'
     | 'urlHash'
     | 'openedMs'
     | 'legs'

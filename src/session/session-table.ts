@@ -452,9 +452,16 @@ export class SessionTable extends SessionRows {
   }
 
   #writeWires(row: number, wires: StreamWires | undefined): void {
-    const { stream, limits } = this.#layout;
-    this.region.setU32(row + stream.clientWire, wires?.client ?? limits.noWire);
-    this.region.setU32(row + stream.serverWire, wires?.server ?? limits.noWire);
+    const { stream } = this.#layout;
+    this.#writeWire(row + stream.clientWire, row + stream.clientWireGeneration, wires?.client);
+    this.#writeWire(row + stream.serverWire, row + stream.serverWireGeneration, wires?.server);
+  }
+
+  #writeWire(slotCell: number, generationCell: number, slot: number | undefined): void {
+    const { wire, limits } = this.#layout;
+    const generation = slot === undefined ? 0 : this.region.loadU32(this.region.wireAt(slot) + wire.generation);
+    this.region.setU32(slotCell, slot ?? limits.noWire);
+    this.region.setU32(generationCell, generation);
   }
 
   #change(slot: number, row: number, update: StreamUpdate): void {

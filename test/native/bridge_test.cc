@@ -95,6 +95,7 @@ class BridgeRig : public WireRig {
     row_->transport = table::kTransportBridged;
     row_->clock_rate = 90000;
     row_->client_wire = kClient;
+    row_->client_wire_generation = Row(kClient).generation;
     row_->server_wire = table::kNoWire;
     row_->client_channel = kChannel;
     row_->client_rtcp_channel = kChannel + 1;
@@ -401,6 +402,7 @@ class FullWireRig : public WireRig {
   void Connect(uint32_t i) {
     table::StreamEntry control{};
     control.client_wire = kClient;
+    control.client_wire_generation = Row(kClient).generation;
     control.client_channel = static_cast<uint8_t>(2 * i);
     control.client_rtcp_channel = static_cast<uint8_t>(2 * i + 1);
     for (const uint32_t leg : {table::kClientRtp, table::kClientRtcp}) {
@@ -437,6 +439,17 @@ TEST(BridgeTakesEveryChannelOfAWireAndForgetsThemAll) {
   rig.Push(table::kRecordClose, kClient);
   rig.Settle();
   for (uint32_t channel = 0; channel < 256; ++channel) CHECK(rig.Way(channel) == nullptr);
+}
+
+TEST(BridgeGivesNothingToWhoeverHasTheSlotNext) {
+  BridgeRig rig;
+  Reset(rig.Peer(kClient));
+  rig.Settle();
+  rig.Push(table::kRecordClose, kClient);
+  rig.Settle();
+  rig.Open(kClient, table::kWireClient);
+  rig.Succeed();
+  CHECK(rig.Leg(table::kClientRtp).way() == nullptr);
 }
 
 TEST(BridgeEndsWithWhatItHasWritten) {

@@ -222,6 +222,8 @@ class WireRig {
     row.clock_rate = 90000;
     row.client_wire = client;
     row.server_wire = server;
+    row.client_wire_generation = Row(client).generation;
+    row.server_wire_generation = Row(server).generation;
     row.client_channel = client_channel;
     row.client_rtcp_channel = client_channel + 1;
     row.server_channel = server_channel;

@@ -204,6 +204,21 @@ TEST(WiresForgetEveryChannelOfAWireThatIsGone) {
   CHECK_EQ(rig.Row(kServer).unrouted_frames, 256u);
 }
 
+TEST(WiresOfAStreamAreNotWhoeverHasTheirSlotNext) {
+  WireRig rig;
+  rig.OpenPair();
+  Reset(rig.Peer(kClient));
+  rig.Settle();
+  rig.Push(table::kRecordClose, kClient);
+  rig.Settle();
+  rig.Open(kClient, table::kWireClient);
+  rig.Stream(0).attached_generation = rig.Stream(0).generation;
+  rig.Restart();
+  SendAll(rig.Peer(kServer), Frame(0, "somebody else's"));
+  rig.Settle();
+  CHECK_EQ(ReceiveAll(rig.Peer(kClient)), "");
+}
+
 TEST(WiresHoldMessagesForTheWorker) {
   WireRig rig;
   rig.OpenPair();
