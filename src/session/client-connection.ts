@@ -30,7 +30,7 @@ import {
 import { ServerRequests } from './server-requests.js';
 import { ServiceBinding } from './service-binding.js';
 import type { SessionCarrier } from './session-keeper.js';
-import type { StreamWires } from './session-table.js';
+import type { StreamWires } from './stream-row-writer.js';
 import { isUnreachable, Upstream, type UpstreamHandler } from './upstream.js';
 import { Upstreams } from './upstreams.js';
 import type { WireTransport } from './wire-transport.js';

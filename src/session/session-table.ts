@@ -4,12 +4,10 @@ import { monotonicMs } from '../engine/monotonic.js';
 import { isHalfWritten, writeRow } from '../engine/row-sequence.js';
 import type { SharedRegion } from '../engine/shared-region.js';
 import { PenstockError } from '../errors.js';
-import type { ChannelPair } from './channel-map.js';
 import { hashSession, type SessionIndex } from './session-index.js';
+import { SessionRowWriter, type SessionSpec } from './session-row-writer.js';
 import { SessionRows, type StreamRef, slice, wireThreadOf } from './session-rows.js';
-
-export const MEDIA_KINDS = ['unknown', 'video', 'audio', 'other'] as const;
-export type MediaKind = (typeof MEDIA_KINDS)[number];
+import { StreamRowWriter, type StreamSpec, type StreamWires } from './stream-row-writer.js';
 
 /**
  * How long a closing row waits for an engine that never attached its stream: a worker that died between
@@ -18,69 +16,7 @@ export type MediaKind = (typeof MEDIA_KINDS)[number];
  */
 const ORPHAN_GRACE_MS = 30_000;
 
-const NO_CHANNELS: ChannelPair = { rtp: 0, rtcp: 0 };
-
-export interface SessionSpec {
-  vserver: number;
-  service: number;
-  serverId: string;
-  /** What a TEARDOWN is sent to. */
-  controlUrl: string;
-  /** The RTSP peer. */
-  client: Endpoint;
-  /** The server's own timeout, 0 = not said. */
-  timeoutSec: number;
-}
-
 export type SessionFlags = Partial<Record<keyof Layout['sessionFlags'], boolean>>;
-
-/** Header rewriting of what leaves by a leg; see Rewrite in region_layout.h. */
-export type RewriteSpec = Record<keyof Layout['rewrite'], number>;
-
-export interface LegSpec {
-  /** The listening service; undefined where a channel is in its place. */
-  local: Endpoint | undefined;
-  /** What RTSP said of the peer; port 0 = any, undefined = nothing known. */
-  declared?: Endpoint | undefined;
-  /** Another address that the peer may send from. */
-  alternate?: Endpoint | undefined;
-  latching: keyof Layout['latching'];
-  expectsMedia: boolean;
-  /** Its packets are not RTP: relayed without a look at them. */
-  opaque?: boolean;
-  /** Of what comes from the peer, in bits per second, rounded up to `layout.limits.rateUnit`; 0 or absent = no limit. */
-  maxRate?: number;
-  rewrite?: RewriteSpec;
-}
-
-export interface StreamSpec {
-  /** Slot of an own session entry. */
-  session: number;
-  service: number;
-  transport: keyof Layout['streamTransport'];
-  media: MediaKind;
-  /** Of the RTP timestamps, 0 = not known. */
-  clockRate: number;
-  /** In the order of `layout.legIndex`; empty for what is not UDP on either side. */
-  legs: readonly (LegSpec | undefined)[];
-  /** Interleaved: the channels towards each side; bridged: towards the one that has them. */
-  channels?: { client?: ChannelPair; server?: ChannelPair };
-  /** Bridged: the engine thread of the wires. */
-  thread?: number;
-  /** Rows of the wires of its RTSP connections, where the engine holds those. */
-  wires?: StreamWires | undefined;
-  /** urlHash of what was set up. */
-  urlHash?: number;
-}
-
-/** Rows of the wire table. */
-export interface StreamWires {
-  client: number;
-  /** Needed where the frames are in it. */
-  server?: number;
-}
-
-export type StreamUpdate = Partial<Pick<StreamSpec, 'media' | 'clockRate' | 'legs' | 'channels' | 'wires'>>;
 
 export interface OwnStream extends StreamRef {
   /** Waits for the engine to let go of it. */
@@ -129,6 +65,8 @@ export class SessionTable extends SessionRows {
   readonly #now: () => number;
   readonly #index: SessionIndex;
   readonly #layout: Layout;
+  readonly #sessions: SessionRowWriter;
+  readonly #streams: StreamRowWriter;
   /** Open sessions, by their slots. */
   readonly #open = new Map<number, OwnSession>();
   /** The same by service and server id: what nearly every message asks for. */
@@ -146,6 +84,8 @@ export class SessionTable extends SessionRows {
     this.worker = worker;
     this.#now = now;
     this.#layout = region.layout;
+    this.#sessions = new SessionRowWriter(region);
+    this.#streams = new StreamRowWriter(region);
     this.#index = this.sliceIndex(worker);
     this.adopted = this.#adopt();
   }
@@ -157,14 +97,14 @@ export class SessionTable extends SessionRows {
    * PENSTOCK_ERR_SESSION_ID_TOO_LONG, PENSTOCK_ERR_URL_TOO_LONG; nothing is opened then.
    */
   openSession(spec: SessionSpec): number {
-    const serverId = this.#encodeId(spec.serverId);
-    const controlUrl = this.#encodeUrl(spec.controlUrl);
+    const serverId = this.#sessions.encodeId(spec.serverId);
+    const controlUrl = this.#sessions.encodeUrl(spec.controlUrl);
     const slot = this.#take(this.#freeSessions, 'session');
     const row = this.region.sessionAt(slot);
     const { session, rowState } = this.#layout;
     writeRow(this.region, row + session.sequence, () => {
       this.region.addU32(row + session.generation, 1);
-      this.#fillSession(row, spec, serverId, controlUrl);
+      this.#sessions.fill(row, spec, serverId, controlUrl, this.#now());
       this.region.storeU32(row + session.state, rowState.open);
     });
     this.#index.insert(hashSession(spec.service, spec.serverId), this.#rowOf(slot), () => this.#indexEntries());
@@ -225,8 +165,8 @@ export class SessionTable extends SessionRows {
   /** Throws PENSTOCK_ERR_URL_TOO_LONG; the former URL stays then. */
   setControlUrl(slot: number, url: string): void {
     const row = this.#own(slot);
-    const bytes = this.#encodeUrl(url);
-    writeRow(this.region, row + this.#layout.session.sequence, () => this.#writeUrl(row, bytes));
+    const bytes = this.#sessions.encodeUrl(url);
+    writeRow(this.region, row + this.#layout.session.sequence, () => this.#sessions.setControlUrl(row, bytes));
   }
 
   /** The client goes on over another connection. */
@@ -264,28 +204,22 @@ export class SessionTable extends SessionRows {
     const { stream, rowState } = this.#layout;
     writeRow(this.region, row + stream.sequence, () => {
       this.region.addU32(row + stream.generation, 1);
-      this.#fillStream(slot, row, spec);
+      this.#streams.fill(slot, spec, this.#now());
       this.region.storeU32(row + stream.state, rowState.open);
     });
     const opened = this.streamRef(slot);
-    if (!this.#isRelayed(row)) this.#attachHere(slot, row, opened.generation);
+    if (!this.#isRelayed(row)) this.#streams.attachHere(slot, opened.generation);
     this.region.addU32(session + this.#layout.session.streams, 1);
     this.#open.get(spec.session)?.streams.add(slot);
     this.#openStreams.add(slot);
     return opened;
   }
 
-  /** Changes what the engine should know; tell it afterwards. Legs that are undefined stay as they are. */
-  updateStream(slot: number, update: StreamUpdate): void {
-    const row = this.#ownStream(slot);
-    writeRow(this.region, row + this.#layout.stream.sequence, () => this.#change(slot, row, update));
-  }
-
   /** Its RTSP connections are wires from now on, or are gone. Returns what the engine must be told of, if there are frames. */
   setWires(slot: number, wires: StreamWires | undefined): StreamRef | undefined {
     if (!this.#openStreams.has(slot)) return undefined;
     const row = this.region.streamAt(slot);
-    writeRow(this.region, row + this.#layout.stream.sequence, () => this.#writeWires(row, wires));
+    writeRow(this.region, row + this.#layout.stream.sequence, () => this.#streams.setWires(slot, wires));
     const ref = this.streamRef(slot);
     return ref.thread === undefined && !ref.bridged ? undefined : ref;
   }
@@ -364,46 +298,6 @@ export class SessionTable extends SessionRows {
 
   // ---- rows of sessions
 
-  #fillSession(row: number, spec: SessionSpec, serverId: Buffer, controlUrl: Buffer): void {
-    const { region } = this;
-    const { session } = this.#layout;
-    const now = this.#now();
-    region.setU32(row + session.vserver, spec.vserver);
-    region.setU32(row + session.service, spec.service);
-    region.setU32(row + session.streams, 0);
-    region.setU32(row + session.serverIdBytes, serverId.length);
-    region.bytes(row + session.serverId, serverId.length).set(serverId);
-    this.#writeUrl(row, controlUrl);
-    region.setU32(row + session.timeoutSec, spec.timeoutSec);
-    region.setU32(row + session.flags, 0);
-    writeEndpoint(region, row + session.client, spec.client);
-    region.setF64(row + session.openedMs, now);
-    region.setF64(row + session.clientControlMs, now);
-    region.setF64(row + session.serverControlMs, now);
-  }
-
-  #writeUrl(row: number, url: Buffer): void {
-    this.region.setU32(row + this.#layout.session.controlUrlBytes, url.length);
-    this.region.bytes(row + this.#layout.session.controlUrl, url.length).set(url);
-  }
-
-  #encodeId(serverId: string): Buffer {
-    const bytes = Buffer.from(serverId);
-    const max = this.#layout.limits.maxServerId;
-    if (bytes.length <= max) return bytes;
-    throw new PenstockError(
-      'PENSTOCK_ERR_SESSION_ID_TOO_LONG',
-      `a server's Session id may have ${max} bytes, got ${bytes.length}`,
-    );
-  }
-
-  #encodeUrl(url: string): Buffer {
-    const bytes = Buffer.from(url);
-    const max = this.#layout.limits.maxControlUrl;
-    if (bytes.length <= max) return bytes;
-    throw new PenstockError('PENSTOCK_ERR_URL_TOO_LONG', `a control URL may have ${max} bytes, got ${bytes.length}`);
-  }
-
   #freeSession(slot: number, row: number): void {
     const { session, rowState } = this.#layout;
     writeRow(this.region, row + session.sequence, () => this.region.storeU32(row + session.state, rowState.free));
@@ -436,83 +330,6 @@ export class SessionTable extends SessionRows {
   }
 
   // ---- rows of streams
-
-  #fillStream(slot: number, row: number, spec: StreamSpec): void {
-    const { region } = this;
-    const { stream, streamTransport, sizes, limits } = this.#layout;
-    region.setU32(row + stream.session, spec.session);
-    region.setU32(row + stream.service, spec.service);
-    region.setU8(row + stream.transport, streamTransport[spec.transport]);
-    region.setF64(row + stream.openedMs, this.#now());
-    region.setU32(row + stream.urlHash, spec.urlHash ?? 0);
-    this.#writeWires(row, spec.wires);
-    region.clear(row + stream.legs, sizes.leg * limits.legsPerStream);
-    if (!spec.channels) this.#writeChannels(row, {});
-    this.#change(slot, row, spec);
-  }
-
-  #writeWires(row: number, wires: StreamWires | undefined): void {
-    const { stream } = this.#layout;
-    this.#writeWire(row + stream.clientWire, row + stream.clientWireGeneration, wires?.client);
-    this.#writeWire(row + stream.serverWire, row + stream.serverWireGeneration, wires?.server);
-  }
-
-  #writeWire(slotCell: number, generationCell: number, slot: number | undefined): void {
-    const { wire, limits } = this.#layout;
-    const generation = slot === undefined ? 0 : this.region.loadU32(this.region.wireAt(slot) + wire.generation);
-    this.region.setU32(slotCell, slot ?? limits.noWire);
-    this.region.setU32(generationCell, generation);
-  }
-
-  #change(slot: number, row: number, update: StreamUpdate): void {
-    const { region } = this;
-    const { stream } = this.#layout;
-    if (update.clockRate !== undefined) region.setU32(row + stream.clockRate, update.clockRate);
-    if (update.media !== undefined) region.setU8(row + stream.media, MEDIA_KINDS.indexOf(update.media));
-    if (update.channels !== undefined) this.#writeChannels(row, update.channels);
-    if (update.wires !== undefined) this.#writeWires(row, update.wires);
-    for (const [index, leg] of (update.legs ?? []).entries()) if (leg !== undefined) this.#writeLeg(slot, index, leg);
-  }
-
-  #writeChannels(row: number, channels: NonNullable<StreamSpec['channels']>): void {
-    const { client = NO_CHANNELS, server = NO_CHANNELS } = channels;
-    const { stream } = this.#layout;
-    this.region.setU8(row + stream.clientChannel, client.rtp);
-    this.region.setU8(row + stream.clientRtcpChannel, client.rtcp);
-    this.region.setU8(row + stream.serverChannel, server.rtp);
-    this.region.setU8(row + stream.serverRtcpChannel, server.rtcp);
-  }
-
-  #writeLeg(slot: number, index: number, spec: LegSpec): void {
-    const { region } = this;
-    const { leg, latching, legFlags } = this.#layout;
-    const at = region.legAt(slot, index);
-    writeEndpoint(region, at + leg.local, spec.local);
-    writeEndpoint(region, at + leg.declared, spec.declared);
-    writeEndpoint(region, at + leg.alternate, spec.alternate);
-    region.setU8(at + leg.latching, latching[spec.latching]);
-    const flags = (spec.expectsMedia ? legFlags.expectsMedia : 0) | (spec.opaque ? legFlags.opaque : 0);
-    region.setU8(at + leg.flags, flags);
-    region.setU16(at + leg.maxRate, Math.ceil((spec.maxRate ?? 0) / this.#layout.limits.rateUnit));
-    if (spec.rewrite !== undefined) this.#writeRewrite(at + leg.rewrite, spec.rewrite);
-  }
-
-  #writeRewrite(at: number, spec: RewriteSpec): void {
-    const { rewrite } = this.#layout;
-    this.region.setU32(at + rewrite.flags, spec.flags);
-    this.region.setU32(at + rewrite.ssrcFrom, spec.ssrcFrom);
-    this.region.setU32(at + rewrite.ssrcTo, spec.ssrcTo);
-    this.region.setU32(at + rewrite.timestampDelta, spec.timestampDelta);
-    this.region.setU16(at + rewrite.sequenceDelta, spec.sequenceDelta);
-    this.region.setU8(at + rewrite.payloadType, spec.payloadType);
-  }
-
-  /** No engine has this stream, so the data half is ours: cleared, and valid from now on. */
-  #attachHere(slot: number, row: number, generation: number): void {
-    const { stream, sizes, limits } = this.#layout;
-    this.region.clear(this.region.legDataAt(slot, 0), sizes.legData * limits.legsPerStream);
-    this.region.storeU32(row + stream.attachedGeneration, generation);
-  }
 
   /** Takes an open stream off its session; returns the row. */
   #detach(slot: number): number {

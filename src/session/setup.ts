@@ -14,7 +14,7 @@ import type { PortPair } from './port-allocator.js';
 import { asksForBackchannel, type Presentation } from './presentation.js';
 import type { RtspProxy } from './proxy.js';
 import { sessionIdOf } from './rewriter.js';
-import type { LegSpec, MediaKind, StreamSpec } from './session-table.js';
+import type { LegSpec, MediaKind, StreamSpec } from './stream-row-writer.js';
 import {
   type Alternative,
   declaredClient,

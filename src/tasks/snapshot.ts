@@ -3,7 +3,7 @@ import type { Endpoint } from '../engine/endpoint.js';
 import type { Layout } from '../engine/layout.js';
 import type { SharedRegion } from '../engine/shared-region.js';
 import { type LegView, SessionRows, type SessionView, type StreamView } from '../session/session-rows.js';
-import { MEDIA_KINDS } from '../session/session-table.js';
+import { MEDIA_KINDS } from '../session/stream-row-writer.js';
 import type { MediaListenerReport, SessionReport, TierCounts, TierName, TrafficReport } from './reports.js';
 
 /** What the numbers in the region stand for. */

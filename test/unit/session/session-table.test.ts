@@ -3,8 +3,10 @@ import fc from 'fast-check';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { SharedRegion } from '../../../src/engine/shared-region.js';
 import { hashSession, SessionIndex } from '../../../src/session/session-index.js';
+import type { SessionSpec } from '../../../src/session/session-row-writer.js';
 import { SessionRows } from '../../../src/session/session-rows.js';
-import { type LegSpec, type SessionSpec, SessionTable, type StreamSpec } from '../../../src/session/session-table.js';
+import { SessionTable } from '../../../src/session/session-table.js';
+import type { LegSpec, StreamSpec } from '../../../src/session/stream-row-writer.js';
 import { freshRegion } from '../../support/fresh-region.js';
 
 const SESSIONS = 8;
@@ -323,15 +325,24 @@ describe('streams', () => {
     expect(table.readStream(slot)?.legs[1]).toMatchObject({ local: undefined, declared: undefined });
   });
 
-  it('change in part', () => {
+  it('name their wires by generation too, so that whoever has the row later is nobody', () => {
+    const { wire, stream, limits } = region.layout;
     const owner = table.openSession(session('a'));
     const { slot } = table.openStream(udp(owner));
-    const before = region.loadU32(region.streamAt(slot) + region.layout.stream.sequence);
-    table.updateStream(slot, { clockRate: 8000, legs: [undefined, undefined, leg(20002, 6970)] });
-    expect(region.loadU32(region.streamAt(slot) + region.layout.stream.sequence)).toBe(before + 2);
-    const view = table.readStream(slot);
-    expect(view).toMatchObject({ clockRate: 8000, media: 1, generation: 1 });
-    expect(view?.legs.map(({ declared }) => declared?.port)).toEqual([5000, 5001, 6970, 0]);
+    const row = region.streamAt(slot);
+    const named = () =>
+      [stream.clientWire, stream.clientWireGeneration, stream.serverWire, stream.serverWireGeneration].map((cell) =>
+        region.getU32(row + cell),
+      );
+    expect(named()).toEqual([limits.noWire, 0, limits.noWire, 0]);
+    region.storeU32(region.wireAt(0) + wire.generation, 7);
+    region.storeU32(region.wireAt(1) + wire.generation, 9);
+    const before = region.loadU32(row + stream.sequence);
+    table.setWires(slot, { client: 0, server: 1 });
+    expect(named()).toEqual([0, 7, 1, 9]);
+    expect(region.loadU32(row + stream.sequence)).toBe(before + 2);
+    table.setWires(slot, undefined);
+    expect(named()).toEqual([limits.noWire, 0, limits.noWire, 0]);
   });
 
   it('wait for the engine before their row is used again', () => {
