@@ -1,4 +1,5 @@
 import { PenstockError } from '../errors.js';
+import { isNamed } from './name.js';
 
 /** Would end the field, or is not latin1: on the wire each character is one byte. */
 const NOT_IN_A_VALUE = /[\r\n\u0100-\uffff]/;
@@ -136,12 +137,6 @@ export function setBody(message: RtspMessage, body: Buffer): void {
   const length = String(body.length);
   if (message.headers.has('Content-Length')) message.headers.map('Content-Length', () => length);
   else if (body.length > 0) message.headers.append('Content-Length', length);
-}
-
-/** Nearly all peers spell a name as the RFC does: then nothing has to be put in lower case. */
-function isNamed(field: Field, name: string): boolean {
-  if (field.name.length !== name.length || name === '') return false;
-  return field.name === name || field.name.toLowerCase() === name.toLowerCase();
 }
 
 function replaceValue(field: Field, value: string): void {

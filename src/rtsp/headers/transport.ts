@@ -1,3 +1,5 @@
+import { isNamed } from '../name.js';
+
 /**
  * Transport = 1#transport-spec (RFC 2326 §12.39): alternatives in order of preference, separated by commas, each
  * `protocol/profile[/lower-transport]` with parameters separated by semicolons. Both separators may stand inside
@@ -175,11 +177,6 @@ function rewriteParam(target: TransportParam, value: string | undefined): void {
 
 function find(spec: TransportSpec, name: string): TransportParam | undefined {
   return spec.params.find((each) => isNamed(each, name));
-}
-
-function isNamed(each: TransportParam, name: string): boolean {
-  if (each.name.length !== name.length) return false;
-  return each.name === name || each.name.toLowerCase() === name.toLowerCase();
 }
 
 function protocolParts({ protocol }: TransportSpec): readonly string[] {
